@@ -1,0 +1,38 @@
+use crate::{Result, Sample};
+
+/// A finite collection of samples that can be read in any order and from several threads.
+pub trait Dataset: Send + Sync {
+    /// How many samples there are.
+    fn len(&self) -> usize;
+
+    /// Whether there is no sample at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads the sample at `index`, counted from 0.
+    ///
+    /// # Errors
+    /// When `index` is out of range, or when the sample's files are missing or broken; the error
+    /// names the file.
+    fn get(&self, index: usize) -> Result<Sample>;
+
+    /// What the sample at `index` is called, without reading it.
+    fn name(&self, index: usize) -> String {
+        format!("sample {index}")
+    }
+}
+
+impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn get(&self, index: usize) -> Result<Sample> {
+        (**self).get(index)
+    }
+
+    fn name(&self, index: usize) -> String {
+        (**self).name(index)
+    }
+}

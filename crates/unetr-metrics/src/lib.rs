@@ -1,0 +1,1 @@
+//! Segmentation metrics: confusion matrix, IoU, Dice, accuracy and running averages, on Candle tensors.

@@ -1,0 +1,1 @@
+//! The UNETR segmentation network and its Vision Transformer on Candle, with MONAI's parameter names.

@@ -1,0 +1,1 @@
+//! Differentiable operations for segmentation networks on Candle, each with a gradient of its own.

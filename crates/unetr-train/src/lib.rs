@@ -1,0 +1,1 @@
+//! Training segmentation networks on Candle: losses, optimisers, schedules, trainer, checkpoints and reports.

@@ -1,0 +1,1 @@
+//! UNETR segmentation in Rust.
