@@ -1,1 +1,35 @@
-//! Differentiable operations for segmentation networks on Candle, each with a gradient of its own.
+#![doc = include_str!("../README.md")]
+
+mod activation;
+mod adam;
+mod attention;
+mod channel_norm;
+mod conv2d;
+mod conv_transpose2d;
+mod cpu;
+mod cross_entropy;
+mod dropout;
+mod error;
+mod labels;
+mod layer_norm;
+mod linear;
+mod mode;
+mod soft_jaccard;
+mod softmax;
+
+pub use activation::{Activation, Gelu, gelu, leaky_relu, relu};
+pub use adam::{AdamStep, adam_step};
+pub use attention::attention;
+pub use channel_norm::{
+    Affine, BatchStatistics, Epilogue, batch_norm_eval, batch_norm_train, group_norm, instance_norm,
+};
+pub use conv2d::{Conv2dConfig, conv2d};
+pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
+pub use cross_entropy::cross_entropy;
+pub use dropout::Dropout;
+pub use error::OpError;
+pub use layer_norm::layer_norm;
+pub use linear::linear;
+pub use mode::Mode;
+pub use soft_jaccard::{JaccardReduction, soft_jaccard};
+pub use softmax::softmax_last_dim;

@@ -1,0 +1,98 @@
+//! Pointwise non-linearities.
+
+mod composed;
+mod cpu;
+
+use candle_core::{Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::cpu::runs_on_cpu;
+
+/// Which formula a GELU follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gelu {
+    /// `x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`, Flax's default.
+    #[default]
+    Tanh,
+    /// `x · Φ(x)` with the error function, PyTorch's and MONAI's default.
+    Erf,
+}
+
+/// Gaussian error linear unit (Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
+///
+/// # Shapes
+/// - `xs`: any shape
+/// - returns: the same shape
+///
+/// # Errors
+/// When Candle cannot allocate the result.
+pub fn gelu(xs: &Tensor, formula: Gelu) -> Result<Tensor> {
+    if runs_on_cpu(xs) {
+        xs.contiguous()?.apply_op1(cpu::Pointwise::from(formula))
+    } else {
+        composed::gelu(xs, formula)
+    }
+}
+
+/// The non-linearity that follows a normalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Activation {
+    /// None.
+    #[default]
+    Identity,
+    /// `max(x, 0)`, with derivative 0 at 0.
+    Relu,
+    /// `x` where `x ≥ 0`, `slope · x` elsewhere; the derivative at 0 is 1, as in Flax.
+    LeakyRelu {
+        /// The factor for negative numbers.
+        slope: f64,
+    },
+}
+
+impl Activation {
+    /// Applies the activation to every element.
+    ///
+    /// # Errors
+    /// When Candle cannot allocate the result.
+    pub fn apply(self, xs: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Identity => Ok(xs.clone()),
+            _ if runs_on_cpu(xs) => xs.contiguous()?.apply_op1(cpu::Pointwise::from(self)),
+            _ => composed::activation(xs, self),
+        }
+    }
+
+    /// The factor for negative numbers and the derivative at 0; for the identity, 1 and 1.
+    pub(crate) fn negative_slope(self) -> (f64, f64) {
+        match self {
+            Self::Identity => (1., 1.),
+            Self::Relu => (0., 0.),
+            Self::LeakyRelu { slope } => (slope, 1.),
+        }
+    }
+}
+
+/// `x` where `x ≥ 0`, `slope · x` elsewhere; the derivative at 0 is 1, as in Flax.
+///
+/// # Shapes
+/// - `xs`: any shape
+/// - returns: the same shape
+///
+/// # Errors
+/// When Candle cannot allocate the result.
+pub fn leaky_relu(xs: &Tensor, slope: f64) -> Result<Tensor> {
+    Activation::LeakyRelu { slope }.apply(xs)
+}
+
+/// `max(x, 0)`, with derivative 0 at 0.
+///
+/// # Shapes
+/// - `xs`: any shape
+/// - returns: the same shape
+///
+/// # Errors
+/// When Candle cannot allocate the result.
+pub fn relu(xs: &Tensor) -> Result<Tensor> {
+    Activation::Relu.apply(xs)
+}

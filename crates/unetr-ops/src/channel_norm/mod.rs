@@ -1,0 +1,209 @@
+//! Instance, group and batch normalisation of feature maps, with what follows them in a residual
+//! network: the sum with a shortcut and the activation.
+//!
+//! All three are `activation((x - mean) / √(variance + eps) · weight + bias + residual)` and differ
+//! only in the pixels that share a mean and a variance. On the CPU one operation computes it and
+//! keeps nothing but its inputs and the statistics; variances are biased and taken in two passes,
+//! which loses less than Flax's `E[x²] - E[x]²` when the mean is large.
+
+mod composed;
+mod cpu;
+
+use candle_core::{DType, Result, Tensor};
+
+use crate::activation::Activation;
+use crate::cpu::runs_on_cpu;
+use crate::error::{OpError, check_shape, shape_error};
+
+/// Scale and shift of every channel, applied after the normalisation.
+#[derive(Debug, Clone, Copy)]
+pub struct Affine<'a> {
+    /// `[channels]`, the factor.
+    pub weight: &'a Tensor,
+    /// `[channels]`, the summand.
+    pub bias: &'a Tensor,
+}
+
+/// What follows a normalisation, computed in the same pass.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// Added before the activation; the shape of the input.
+    pub residual: Option<&'a Tensor>,
+    /// Applied last.
+    pub activation: Activation,
+}
+
+impl Epilogue<'_> {
+    /// Only an activation.
+    pub fn activation(activation: Activation) -> Self {
+        Self { residual: None, activation }
+    }
+}
+
+/// Mean and biased variance of each channel of a batch.
+#[derive(Debug, Clone)]
+pub struct BatchStatistics {
+    /// `[channels]`
+    pub mean: Tensor,
+    /// `[channels]`
+    pub variance: Tensor,
+}
+
+/// Instance normalisation: every channel of every image by its own mean and variance (Ulyanov et
+/// al. 2016, <https://arxiv.org/abs/1607.08022>). The same in training and evaluation.
+///
+/// # Shapes
+/// - `xs`: `[batch, channels, ..]`
+/// - returns: the shape of `xs`
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn instance_norm(
+    xs: &Tensor,
+    affine: Option<Affine<'_>>,
+    eps: f64,
+    epilogue: Epilogue<'_>,
+) -> Result<Tensor> {
+    let Layout { channels, .. } = Layout::new("instance_norm", xs)?;
+    group_norm(xs, channels, affine, eps, epilogue)
+}
+
+/// Group normalisation: `groups` runs of channels of every image share mean and variance (Wu and
+/// He 2018, <https://arxiv.org/abs/1803.08494>).
+///
+/// # Shapes
+/// - `xs`: `[batch, channels, ..]`
+/// - returns: the shape of `xs`
+///
+/// # Errors
+/// When the shapes do not fit, or when `groups` does not divide the channels.
+pub fn group_norm(
+    xs: &Tensor,
+    groups: usize,
+    affine: Option<Affine<'_>>,
+    eps: f64,
+    epilogue: Epilogue<'_>,
+) -> Result<Tensor> {
+    const OP: &str = "group_norm";
+    let layout = Layout::new(OP, xs)?;
+    if groups == 0 || layout.channels % groups != 0 {
+        let expected = format!("a divisor of the {} channels", layout.channels);
+        let found = groups.to_string();
+        return Err(OpError::Value { op: OP, argument: "groups", found, expected }.into());
+    }
+    let affine = layout.affine(OP, xs, affine)?;
+    normalise(OP, xs, &affine, Statistics::Group { groups }, eps, epilogue)
+}
+
+/// Batch normalisation in training: every channel by its mean and variance over the batch (Ioffe
+/// and Szegedy 2015, <https://arxiv.org/abs/1502.03167>). The statistics are returned, detached, so
+/// that the caller can update the running ones.
+///
+/// # Shapes
+/// - `xs`: `[batch, channels, ..]`
+/// - returns: the shape of `xs`
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn batch_norm_train(
+    xs: &Tensor,
+    affine: Option<Affine<'_>>,
+    eps: f64,
+    epilogue: Epilogue<'_>,
+) -> Result<(Tensor, BatchStatistics)> {
+    const OP: &str = "batch_norm_train";
+    let layout = Layout::new(OP, xs)?;
+    let affine = layout.affine(OP, xs, affine)?;
+    let statistics = composed::batch_statistics(&xs.detach())?;
+    let ys = normalise(OP, xs, &affine, Statistics::Batch, eps, epilogue)?;
+    Ok((ys, statistics))
+}
+
+/// Batch normalisation in evaluation: by given means and variances, which are constants.
+///
+/// # Shapes
+/// - `xs`: `[batch, channels, ..]`
+/// - `statistics`: `[channels]` each
+/// - returns: the shape of `xs`
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn batch_norm_eval(
+    xs: &Tensor,
+    statistics: &BatchStatistics,
+    affine: Option<Affine<'_>>,
+    eps: f64,
+    epilogue: Epilogue<'_>,
+) -> Result<Tensor> {
+    const OP: &str = "batch_norm_eval";
+    let layout = Layout::new(OP, xs)?;
+    check_shape(OP, "the mean", &statistics.mean, layout.channels)?;
+    check_shape(OP, "the variance", &statistics.variance, layout.channels)?;
+    // A normalisation by constants is an affine map of its own: fold them into scale and shift.
+    let affine = layout.affine(OP, xs, affine)?;
+    let scale = (&affine.get(0)? / (statistics.variance.detach() + eps)?.sqrt()?)?;
+    let shift = (affine.get(1)? - (statistics.mean.detach() * &scale)?)?;
+    let mut shape = vec![1; xs.rank()];
+    shape[1] = layout.channels;
+    let ys = xs.broadcast_mul(&scale.reshape(shape.as_slice())?)?;
+    let ys = ys.broadcast_add(&shift.reshape(shape.as_slice())?)?;
+    let ys = match epilogue.residual {
+        Some(residual) => (ys + residual)?,
+        None => ys,
+    };
+    epilogue.activation.apply(&ys)
+}
+
+/// Which pixels share a mean and a variance.
+#[derive(Debug, Clone, Copy)]
+enum Statistics {
+    /// Those of an image in one of so many runs of channels.
+    Group { groups: usize },
+    /// Those of a channel in all images.
+    Batch,
+}
+
+fn normalise(
+    op: &'static str,
+    xs: &Tensor,
+    affine: &Tensor,
+    statistics: Statistics,
+    eps: f64,
+    epilogue: Epilogue<'_>,
+) -> Result<Tensor> {
+    if let Some(residual) = epilogue.residual {
+        check_shape(op, "the residual", residual, xs.shape())?;
+    }
+    if runs_on_cpu(xs) {
+        cpu::normalise(xs, affine, statistics, eps, epilogue)
+    } else {
+        composed::normalise(xs, affine, statistics, eps, epilogue)
+    }
+}
+
+/// Sizes of a feature map.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    channels: usize,
+}
+
+impl Layout {
+    fn new(op: &'static str, xs: &Tensor) -> Result<Self> {
+        match xs.dims() {
+            &[_, channels, ..] if xs.elem_count() > 0 => Ok(Self { channels }),
+            _ => Err(shape_error(op, "the input", xs, "[batch, channels, ..], not empty")),
+        }
+    }
+
+    /// `[2, channels]`: weight and bias, or ones and zeros.
+    fn affine(self, op: &'static str, xs: &Tensor, affine: Option<Affine<'_>>) -> Result<Tensor> {
+        if let Some(Affine { weight, bias }) = affine {
+            check_shape(op, "the weight", weight, self.channels)?;
+            check_shape(op, "the bias", bias, self.channels)?;
+            return Tensor::stack(&[weight, bias], 0);
+        }
+        let dtype: DType = xs.dtype();
+        let ones = Tensor::ones((1, self.channels), dtype, xs.device())?;
+        Tensor::cat(&[&ones, &ones.zeros_like()?], 0)
+    }
+}

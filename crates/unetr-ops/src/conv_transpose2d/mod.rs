@@ -1,0 +1,132 @@
+//! Two-dimensional transposed convolution.
+
+mod composed;
+mod cpu;
+
+use candle_core::{Result, Tensor};
+
+use crate::cpu::runs_on_cpu;
+use crate::error::{OpError, check_shape, shape_error};
+
+const OP: &str = "conv_transpose2d";
+
+/// How a transposed convolution places its kernel; the same along height and width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvTranspose2dConfig {
+    /// Distance in the output between neighbouring inputs.
+    pub stride: usize,
+    /// Rows and columns cut from the beginning of the full output.
+    pub crop_begin: usize,
+    /// Rows and columns cut from the end of the full output. PyTorch's `padding` is the same
+    /// number for both ends; Flax's `SAME` with kernel 3 and stride 2 is 0 and 1.
+    pub crop_end: usize,
+}
+
+impl ConvTranspose2dConfig {
+    /// Nothing is cropped.
+    pub fn stride(stride: usize) -> Self {
+        Self { stride, crop_begin: 0, crop_end: 0 }
+    }
+}
+
+/// Two-dimensional transposed convolution: the gradient of a convolution with respect to its
+/// input, as a layer that upsamples.
+///
+/// # Shapes
+/// - `xs`: `[batch, in, height, width]`
+/// - `weight`: `[in, out, kernel height, kernel width]`, PyTorch's layout and orientation
+/// - `bias`: `[out]`
+/// - returns: `[batch, out, height', width']` with
+///   `height' = (height - 1)·stride + kernel height - crop_begin - crop_end`
+///
+/// # Errors
+/// When the shapes do not fit, or when the crop leaves nothing.
+///
+/// # Examples
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use unetr_ops::{ConvTranspose2dConfig, conv_transpose2d};
+///
+/// let xs = Tensor::ones((1, 3, 4, 5), DType::F32, &Device::Cpu)?;
+/// let weight = Tensor::ones((3, 2, 2, 2), DType::F32, &Device::Cpu)?;
+/// let ys = conv_transpose2d(&xs, &weight, None, &ConvTranspose2dConfig::stride(2))?;
+/// assert_eq!(ys.dims(), [1, 2, 8, 10]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn conv_transpose2d(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    cfg: &ConvTranspose2dConfig,
+) -> Result<Tensor> {
+    let geometry = Geometry::new(xs, weight, cfg)?;
+    if let Some(bias) = bias {
+        check_shape(OP, "the bias", bias, geometry.outputs)?;
+    }
+    // [batch, out·kernel height·kernel width, height·width]: what each input pixel adds.
+    let taps = if runs_on_cpu(xs) {
+        return cpu::conv_transpose2d(xs, weight, bias, geometry);
+    } else {
+        composed::taps(xs, weight, &geometry)?
+    };
+    let ys = composed::place(&taps, &geometry)?;
+    match bias {
+        Some(bias) => ys.broadcast_add(&bias.reshape((1, geometry.outputs, 1, 1))?),
+        None => Ok(ys),
+    }
+}
+
+/// All sizes of one transposed convolution, checked.
+#[derive(Debug, Clone, Copy)]
+struct Geometry {
+    batch: usize,
+    inputs: usize,
+    height: usize,
+    width: usize,
+    outputs: usize,
+    out_height: usize,
+    out_width: usize,
+    kernel_height: usize,
+    kernel_width: usize,
+    cfg: ConvTranspose2dConfig,
+}
+
+impl Geometry {
+    fn new(xs: &Tensor, weight: &Tensor, cfg: &ConvTranspose2dConfig) -> Result<Self> {
+        let &[batch, inputs, height, width] = xs.dims() else {
+            return Err(shape_error(OP, "the input", xs, "[batch, channels, height, width]"));
+        };
+        let &[weight_inputs, outputs, kernel_height, kernel_width] = weight.dims() else {
+            return Err(shape_error(OP, "the weight", weight, "[in, out, height, width]"));
+        };
+        if weight_inputs != inputs {
+            return Err(shape_error(OP, "the weight", weight, format!("[{inputs}, out, height, width]")));
+        }
+        if cfg.stride == 0 {
+            let (found, expected) = ("0".into(), "1 or more".into());
+            return Err(OpError::Value { op: OP, argument: "the stride", found, expected }.into());
+        }
+        let crop = cfg.crop_begin + cfg.crop_end;
+        let size = |size: usize, kernel: usize| match size {
+            0 => None,
+            _ => ((size - 1) * cfg.stride + kernel).checked_sub(crop).filter(|&size| size > 0),
+        };
+        let Some((out_height, out_width)) =
+            size(height, kernel_height).zip(size(width, kernel_width))
+        else {
+            return Err(shape_error(OP, "the input", xs, format!("more than a crop of {crop} leaves")));
+        };
+        Ok(Self {
+            batch,
+            inputs,
+            height,
+            width,
+            outputs,
+            out_height,
+            out_width,
+            kernel_height,
+            kernel_width,
+            cfg: *cfg,
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! Soft Jaccard loss: one minus a differentiable intersection over union.
+
+mod composed;
+mod cpu;
+
+use candle_core::{Result, Tensor};
+
+use crate::cpu::runs_on_cpu;
+use crate::labels::check_labels;
+
+const OP: &str = "soft_jaccard";
+
+/// How the intersections and unions of images and classes become one number each, before they are
+/// divided. Mathematically both give the same ratio; they round differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JaccardReduction {
+    /// Their mean.
+    #[default]
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
+/// `1 - intersection / union` of the softmax `p` and the one-hot labels `y`, with
+/// `intersection = Σ p·y` and `union = Σ (p + y - p·y + 1e-8)` over pixels, images and classes: one
+/// ratio for the whole batch, as in the Flax tutorial.
+///
+/// # Shapes
+/// - `logits`: `[batch, classes, ..]`
+/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes`
+/// - returns: a scalar
+///
+/// # Errors
+/// When the shapes do not fit, or when a label is no class (found on the CPU; other devices would
+/// have to wait for the check).
+pub fn soft_jaccard(
+    logits: &Tensor,
+    labels: &Tensor,
+    reduction: JaccardReduction,
+) -> Result<Tensor> {
+    check_labels(OP, logits, labels)?;
+    if runs_on_cpu(logits) {
+        let labels = labels.contiguous()?;
+        logits.contiguous()?.apply_op1(cpu::SoftJaccard { labels, reduction })
+    } else {
+        composed::soft_jaccard(logits, labels, reduction)
+    }
+}
