@@ -72,7 +72,13 @@ pub(crate) fn shape_error(
     expected: impl Into<String>,
 ) -> candle_core::Error {
     let found = found.dims().to_vec();
-    OpError::Shape { op, argument, found, expected: expected.into() }.into()
+    OpError::Shape {
+        op,
+        argument,
+        found,
+        expected: expected.into(),
+    }
+    .into()
 }
 
 /// Checks that `tensor` has exactly `expected`'s shape.
@@ -86,6 +92,11 @@ pub(crate) fn check_shape(
     if tensor.shape() == &expected {
         Ok(())
     } else {
-        Err(shape_error(op, argument, tensor, format!("{:?}", expected.dims())))
+        Err(shape_error(
+            op,
+            argument,
+            tensor,
+            format!("{:?}", expected.dims()),
+        ))
     }
 }

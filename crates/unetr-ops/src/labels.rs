@@ -6,21 +6,42 @@ use crate::error::shape_error;
 /// Checks that `labels` is what `logits` without its class dimension is, of an integer type.
 pub(crate) fn check_labels(op: &'static str, logits: &Tensor, labels: &Tensor) -> Result<()> {
     let &[batch, _, ref space @ ..] = logits.dims() else {
-        return Err(shape_error(op, "the logits", logits, "[batch, classes, ..]"));
+        return Err(shape_error(
+            op,
+            "the logits",
+            logits,
+            "[batch, classes, ..]",
+        ));
     };
     let mut expected = vec![batch];
     expected.extend_from_slice(space);
     if labels.dims() != expected {
-        return Err(shape_error(op, "the labels", labels, format!("{expected:?}, from the logits")));
+        return Err(shape_error(
+            op,
+            "the labels",
+            labels,
+            format!("{expected:?}, from the logits"),
+        ));
     }
     if logits.elem_count() == 0 {
-        return Err(shape_error(op, "the logits", logits, "at least one pixel and one class"));
+        return Err(shape_error(
+            op,
+            "the logits",
+            logits,
+            "at least one pixel and one class",
+        ));
     }
     match labels.dtype() {
         DType::U8 | DType::U32 | DType::I64 => Ok(()),
         found => {
             let expected = "u8, u32 or i64";
-            Err(OpError::Type { op, argument: "the labels", found, expected }.into())
+            Err(OpError::Type {
+                op,
+                argument: "the labels",
+                found,
+                expected,
+            }
+            .into())
         }
     }
 }

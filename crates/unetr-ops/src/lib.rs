@@ -23,8 +23,8 @@ pub use attention::attention;
 pub use channel_norm::{
     Affine, BatchStatistics, Epilogue, batch_norm_eval, batch_norm_train, group_norm, instance_norm,
 };
-pub use conv2d::{Conv2dConfig, conv2d};
 pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
+pub use conv2d::{Conv2dConfig, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use dropout::Dropout;
 pub use error::OpError;

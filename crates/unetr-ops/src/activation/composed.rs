@@ -16,6 +16,10 @@ pub(super) fn gelu(xs: &Tensor, formula: Gelu) -> Result<Tensor> {
 
 pub(super) fn activation(xs: &Tensor, activation: Activation) -> Result<Tensor> {
     let (slope, at_zero) = activation.negative_slope();
-    let positive = if at_zero == 1. { xs.ge(0.)? } else { xs.gt(0.)? };
+    let positive = if at_zero == 1. {
+        xs.ge(0.)?
+    } else {
+        xs.gt(0.)?
+    };
     positive.where_cond(xs, &(xs * slope)?)
 }

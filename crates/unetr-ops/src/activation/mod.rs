@@ -6,7 +6,7 @@ mod cpu;
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::cpu::runs_on_cpu;
+use crate::cpu::{Real, runs_on_cpu};
 
 /// Which formula a GELU follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,6 +61,11 @@ impl Activation {
             _ if runs_on_cpu(xs) => xs.contiguous()?.apply_op1(cpu::Pointwise::from(self)),
             _ => composed::activation(xs, self),
         }
+    }
+
+    /// The gradient of the input, where `xs` is the input or, for a positive slope, the output.
+    pub(crate) fn rectifier_gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
+        cpu::Pointwise::from(self).backward(xs, grads)
     }
 
     /// The factor for negative numbers and the derivative at 0; for the identity, 1 and 1.

@@ -45,25 +45,35 @@ impl AdamStep {
 ///
 /// # Errors
 /// When shapes or types do not fit, or when the step is 0.
-pub fn adam_step(
-    parameter: &Var,
-    gradient: &Tensor,
-    moments: &Var,
-    step: &AdamStep,
-) -> Result<()> {
+pub fn adam_step(parameter: &Var, gradient: &Tensor, moments: &Var, step: &AdamStep) -> Result<()> {
     check_shape(OP, "the gradient", gradient, parameter.shape())?;
     let mut stacked = vec![2];
     stacked.extend_from_slice(parameter.dims());
     check_shape(OP, "the moments", moments, stacked)?;
-    for (argument, tensor) in [("the gradient", gradient), ("the moments", moments.as_tensor())] {
+    for (argument, tensor) in [
+        ("the gradient", gradient),
+        ("the moments", moments.as_tensor()),
+    ] {
         if tensor.dtype() != parameter.dtype() {
             let (found, expected) = (tensor.dtype(), "the parameter's type");
-            return Err(OpError::Type { op: OP, argument, found, expected }.into());
+            return Err(OpError::Type {
+                op: OP,
+                argument,
+                found,
+                expected,
+            }
+            .into());
         }
     }
     if step.step == 0 {
         let (found, expected) = ("0".into(), "1 or more".into());
-        return Err(OpError::Value { op: OP, argument: "the step", found, expected }.into());
+        return Err(OpError::Value {
+            op: OP,
+            argument: "the step",
+            found,
+            expected,
+        }
+        .into());
     }
     if runs_on_cpu(parameter) {
         cpu::adam_step(parameter, &gradient.contiguous()?, moments, step)

@@ -18,16 +18,29 @@ const OP: &str = "attention";
 /// When the last dimension is no multiple of `3·heads`.
 pub fn attention(qkv: &Tensor, heads: usize, dropout: &Dropout, mode: Mode) -> Result<Tensor> {
     let &[batch, tokens, packed] = qkv.dims() else {
-        return Err(shape_error(OP, "the packed input", qkv, "[batch, tokens, 3·hidden]"));
+        return Err(shape_error(
+            OP,
+            "the packed input",
+            qkv,
+            "[batch, tokens, 3·hidden]",
+        ));
     };
     if heads == 0 || packed % (3 * heads) != 0 {
         let expected = format!("a divisor of a third of the packed width {packed}");
         let found = heads.to_string();
-        return Err(OpError::Value { op: OP, argument: "heads", found, expected }.into());
+        return Err(OpError::Value {
+            op: OP,
+            argument: "heads",
+            found,
+            expected,
+        }
+        .into());
     }
     let (hidden, head) = (packed / 3, packed / 3 / heads);
     // [3, batch, heads, tokens, head]
-    let split = qkv.reshape((batch, tokens, 3, heads, head))?.permute((2, 0, 3, 1, 4))?;
+    let split = qkv
+        .reshape((batch, tokens, 3, heads, head))?
+        .permute((2, 0, 3, 1, 4))?;
     let query = (split.get(0)?.contiguous()? * (head as f64).powf(-0.5))?;
     let key = split.get(1)?.transpose(2, 3)?.contiguous()?;
     let value = split.get(2)?.contiguous()?;

@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor};
 
-use super::{BatchStatistics, Epilogue, Statistics};
+use super::{Epilogue, Statistics};
 
 pub(super) fn normalise(
     xs: &Tensor,
@@ -10,22 +10,9 @@ pub(super) fn normalise(
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
     let (batch, channels) = (xs.dim(0)?, xs.dim(1)?);
-    let pixels = xs.elem_count() / (batch * channels);
-    let normed = match statistics {
-        Statistics::Group { groups } => {
-            let rows = xs.reshape((batch * groups, channels / groups * pixels))?;
-            let centred = rows.broadcast_sub(&rows.mean_keepdim(1)?)?;
-            let variance = centred.sqr()?.mean_keepdim(1)?;
-            centred.broadcast_div(&(variance + eps)?.sqrt()?)?
-        }
-        Statistics::Batch => {
-            let maps = xs.reshape((batch, channels, pixels))?;
-            let centred = maps.broadcast_sub(&maps.mean_keepdim((0, 2))?)?;
-            let variance = centred.sqr()?.mean_keepdim((0, 2))?;
-            centred.broadcast_div(&(variance + eps)?.sqrt()?)?
-        }
-    };
-    let normed = normed.reshape((batch, channels, pixels))?;
+    let (centred, variance) = centre(xs, statistics)?;
+    let normed = centred.broadcast_div(&(variance + eps)?.sqrt()?)?;
+    let normed = normed.reshape((batch, channels, ()))?;
     let ys = normed
         .broadcast_mul(&affine.get(0)?.reshape((1, channels, 1))?)?
         .broadcast_add(&affine.get(1)?.reshape((1, channels, 1))?)?
@@ -37,10 +24,35 @@ pub(super) fn normalise(
     epilogue.activation.apply(&ys)
 }
 
-pub(super) fn batch_statistics(xs: &Tensor) -> Result<BatchStatistics> {
-    let (batch, channels) = (xs.dim(0)?, xs.dim(1)?);
-    let maps = xs.reshape((batch, channels, xs.elem_count() / (batch * channels)))?;
-    let mean = maps.mean_keepdim((0, 2))?;
-    let variance = maps.broadcast_sub(&mean)?.sqr()?.mean((0, 2))?;
-    Ok(BatchStatistics { mean: mean.flatten_all()?, variance })
+pub(super) fn moments(xs: &Tensor, statistics: Statistics) -> Result<Tensor> {
+    let sets = by_set(xs, statistics)?;
+    let (_, variance) = centre(xs, statistics)?;
+    let mean = sets.mean_keepdim(averaged(statistics))?;
+    Tensor::stack(&[mean.flatten_all()?, variance.flatten_all()?], 0)
+}
+
+/// The input less its means, and its variances, in shapes that broadcast with each other.
+fn centre(xs: &Tensor, statistics: Statistics) -> Result<(Tensor, Tensor)> {
+    let sets = by_set(xs, statistics)?;
+    let over = averaged(statistics);
+    let centred = sets.broadcast_sub(&sets.mean_keepdim(over)?)?;
+    let variance = centred.sqr()?.mean_keepdim(over)?;
+    Ok((centred, variance))
+}
+
+/// `[batch, groups, pixels of a group]`, or `[batch, channels, pixels]`.
+fn by_set(xs: &Tensor, statistics: Statistics) -> Result<Tensor> {
+    let groups = match statistics {
+        Statistics::Group { groups } => groups,
+        Statistics::Batch => xs.dim(1)?,
+    };
+    xs.contiguous()?.reshape((xs.dim(0)?, groups, ()))
+}
+
+/// The dimensions of [`by_set`] over which a mean is taken.
+fn averaged(statistics: Statistics) -> &'static [usize] {
+    match statistics {
+        Statistics::Group { .. } => &[2],
+        Statistics::Batch => &[0, 2],
+    }
 }

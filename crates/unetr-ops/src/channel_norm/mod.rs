@@ -36,7 +36,10 @@ pub struct Epilogue<'a> {
 impl Epilogue<'_> {
     /// Only an activation.
     pub fn activation(activation: Activation) -> Self {
-        Self { residual: None, activation }
+        Self {
+            residual: None,
+            activation,
+        }
     }
 }
 
@@ -89,10 +92,18 @@ pub fn group_norm(
     if groups == 0 || layout.channels % groups != 0 {
         let expected = format!("a divisor of the {} channels", layout.channels);
         let found = groups.to_string();
-        return Err(OpError::Value { op: OP, argument: "groups", found, expected }.into());
+        return Err(OpError::Value {
+            op: OP,
+            argument: "groups",
+            found,
+            expected,
+        }
+        .into());
     }
     let affine = layout.affine(OP, xs, affine)?;
-    normalise(OP, xs, &affine, Statistics::Group { groups }, eps, epilogue)
+    let statistics = Statistics::Group { groups };
+    let moments = moments(xs, statistics)?;
+    normalise(OP, xs, &affine, (statistics, &moments), eps, epilogue)
 }
 
 /// Batch normalisation in training: every channel by its mean and variance over the batch (Ioffe
@@ -114,9 +125,22 @@ pub fn batch_norm_train(
     const OP: &str = "batch_norm_train";
     let layout = Layout::new(OP, xs)?;
     let affine = layout.affine(OP, xs, affine)?;
-    let statistics = composed::batch_statistics(&xs.detach())?;
-    let ys = normalise(OP, xs, &affine, Statistics::Batch, eps, epilogue)?;
-    Ok((ys, statistics))
+    let moments = moments(xs, Statistics::Batch)?;
+    let ys = normalise(
+        OP,
+        xs,
+        &affine,
+        (Statistics::Batch, &moments),
+        eps,
+        epilogue,
+    )?;
+    Ok((
+        ys,
+        BatchStatistics {
+            mean: moments.get(0)?,
+            variance: moments.get(1)?,
+        },
+    ))
 }
 
 /// Batch normalisation in evaluation: by given means and variances, which are constants.
@@ -163,19 +187,41 @@ enum Statistics {
     Batch,
 }
 
+/// `[2, n]`: the mean and the biased variance of every set of pixels that share them, detached.
+fn moments(xs: &Tensor, statistics: Statistics) -> Result<Tensor> {
+    if runs_on_cpu(xs) {
+        cpu::moments(xs, statistics)
+    } else {
+        composed::moments(&xs.detach(), statistics)
+    }
+}
+
 fn normalise(
     op: &'static str,
     xs: &Tensor,
     affine: &Tensor,
-    statistics: Statistics,
+    (statistics, moments): (Statistics, &Tensor),
     eps: f64,
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
     if let Some(residual) = epilogue.residual {
         check_shape(op, "the residual", residual, xs.shape())?;
     }
+    if let Activation::LeakyRelu { slope } = epilogue.activation
+        && slope <= 0.
+    {
+        let (found, expected) = (slope.to_string(), "greater than 0".into());
+        let argument = "the slope of the activation";
+        return Err(OpError::Value {
+            op,
+            argument,
+            found,
+            expected,
+        }
+        .into());
+    }
     if runs_on_cpu(xs) {
-        cpu::normalise(xs, affine, statistics, eps, epilogue)
+        cpu::normalise(xs, affine, statistics, moments, eps, epilogue)
     } else {
         composed::normalise(xs, affine, statistics, eps, epilogue)
     }
@@ -191,7 +237,12 @@ impl Layout {
     fn new(op: &'static str, xs: &Tensor) -> Result<Self> {
         match xs.dims() {
             &[_, channels, ..] if xs.elem_count() > 0 => Ok(Self { channels }),
-            _ => Err(shape_error(op, "the input", xs, "[batch, channels, ..], not empty")),
+            _ => Err(shape_error(
+                op,
+                "the input",
+                xs,
+                "[batch, channels, ..], not empty",
+            )),
         }
     }
 

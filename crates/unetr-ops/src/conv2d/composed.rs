@@ -7,19 +7,25 @@ use super::Geometry;
 
 pub(super) fn conv2d(xs: &Tensor, weight: &Tensor, geometry: &Geometry) -> Result<Tensor> {
     let g = geometry;
-    let (groups, padding) = (g.cfg.groups, g.cfg.padding);
+    let (groups, padding) = (g.groups, g.padding);
     let (group_inputs, group_outputs) = (g.inputs / groups, g.outputs / groups);
-    let padded = xs.pad_with_zeros(2, padding, padding)?.pad_with_zeros(3, padding, padding)?;
+    let padded = xs
+        .pad_with_zeros(2, padding, padding)?
+        .pad_with_zeros(3, padding, padding)?;
     // [groups, out / groups, in / groups, kernel height, kernel width]
-    let weight =
-        weight.reshape((groups, group_outputs, group_inputs, g.kernel_height, g.kernel_width))?;
+    let weight = weight.reshape((
+        groups,
+        group_outputs,
+        group_inputs,
+        g.kernel_height,
+        g.kernel_width,
+    ))?;
     let mut sum: Option<Tensor> = None;
     for row in 0..g.kernel_height {
         for column in 0..g.kernel_width {
-            let rows = every(&padded, 2, row * g.cfg.dilation, g.out_height, g.cfg.stride)?;
-            let view = every(&rows, 3, column * g.cfg.dilation, g.out_width, g.cfg.stride)?;
-            let view =
-                view.reshape((g.batch, groups, group_inputs, g.out_height * g.out_width))?;
+            let rows = every(&padded, 2, row * g.dilation, g.out_height, g.stride)?;
+            let view = every(&rows, 3, column * g.dilation, g.out_width, g.stride)?;
+            let view = view.reshape((g.batch, groups, group_inputs, g.out_height * g.out_width))?;
             let tap = weight.narrow(3, row, 1)?.narrow(4, column, 1)?;
             let tap = tap.reshape((1, groups, group_outputs, group_inputs))?;
             let product = tap.broadcast_matmul(&view.contiguous()?)?;
@@ -31,7 +37,11 @@ pub(super) fn conv2d(xs: &Tensor, weight: &Tensor, geometry: &Geometry) -> Resul
     }
     let sum = match sum {
         Some(sum) => sum,
-        None => Tensor::zeros((g.batch, g.outputs, g.out_height * g.out_width), xs.dtype(), xs.device())?,
+        None => Tensor::zeros(
+            (g.batch, g.outputs, g.out_height * g.out_width),
+            xs.dtype(),
+            xs.device(),
+        )?,
     };
     sum.reshape((g.batch, g.outputs, g.out_height, g.out_width))
 }

@@ -2,11 +2,16 @@
 
 mod composed;
 mod cpu;
+mod geometry;
+mod patches;
 
 use candle_core::{Result, Tensor};
 
+pub(crate) use cpu::{Convolution, Product};
+pub(crate) use geometry::Geometry;
+
 use crate::cpu::runs_on_cpu;
-use crate::error::{OpError, check_shape, shape_error};
+use crate::error::check_shape;
 
 const OP: &str = "conv2d";
 
@@ -25,7 +30,12 @@ pub struct Conv2dConfig {
 
 impl Default for Conv2dConfig {
     fn default() -> Self {
-        Self { stride: 1, padding: 0, dilation: 1, groups: 1 }
+        Self {
+            stride: 1,
+            padding: 0,
+            dilation: 1,
+            groups: 1,
+        }
     }
 }
 
@@ -73,75 +83,16 @@ pub fn conv2d(
         check_shape(OP, "the bias", bias, geometry.outputs)?;
     }
     let ys = if runs_on_cpu(xs) {
-        cpu::conv2d(xs, weight, geometry)?
+        Convolution {
+            geometry,
+            product: Product::Output,
+        }
+        .apply(xs, weight)?
     } else {
         composed::conv2d(xs, weight, &geometry)?
     };
     match bias {
         Some(bias) => ys.broadcast_add(&bias.reshape((1, geometry.outputs, 1, 1))?),
         None => Ok(ys),
-    }
-}
-
-/// All sizes of one convolution, checked.
-#[derive(Debug, Clone, Copy)]
-struct Geometry {
-    batch: usize,
-    /// Channels, height and width of the input.
-    inputs: usize,
-    height: usize,
-    width: usize,
-    /// Channels, height and width of the output.
-    outputs: usize,
-    out_height: usize,
-    out_width: usize,
-    kernel_height: usize,
-    kernel_width: usize,
-    cfg: Conv2dConfig,
-}
-
-impl Geometry {
-    fn new(xs: &Tensor, weight: &Tensor, cfg: &Conv2dConfig) -> Result<Self> {
-        let &[batch, inputs, height, width] = xs.dims() else {
-            return Err(shape_error(OP, "the input", xs, "[batch, channels, height, width]"));
-        };
-        let &[outputs, group_inputs, kernel_height, kernel_width] = weight.dims() else {
-            return Err(shape_error(OP, "the weight", weight, "[out, in / groups, height, width]"));
-        };
-        for (argument, number) in
-            [("the stride", cfg.stride), ("the dilation", cfg.dilation), ("groups", cfg.groups)]
-        {
-            if number == 0 {
-                let expected = "1 or more".into();
-                return Err(OpError::Value { op: OP, argument, found: "0".into(), expected }.into());
-            }
-        }
-        if group_inputs * cfg.groups != inputs || outputs % cfg.groups != 0 {
-            let expected = format!(
-                "[multiple of {}, {inputs} / {}, height, width] for {inputs} input channels in {} groups",
-                cfg.groups, cfg.groups, cfg.groups
-            );
-            return Err(shape_error(OP, "the weight", weight, expected));
-        }
-        let sizes = cfg.output_size(height, kernel_height).zip(cfg.output_size(width, kernel_width));
-        let Some((out_height, out_width)) = sizes else {
-            let expected = format!(
-                "at least the kernel's {kernel_height}x{kernel_width} taps, dilated by {}, less {} padding",
-                cfg.dilation, cfg.padding
-            );
-            return Err(shape_error(OP, "the input", xs, expected));
-        };
-        Ok(Self {
-            batch,
-            inputs,
-            height,
-            width,
-            outputs,
-            out_height,
-            out_width,
-            kernel_height,
-            kernel_width,
-            cfg: *cfg,
-        })
     }
 }

@@ -1,10 +1,10 @@
 //! Two-dimensional transposed convolution.
 
 mod composed;
-mod cpu;
 
 use candle_core::{Result, Tensor};
 
+use crate::conv2d::{Convolution, Geometry, Product};
 use crate::cpu::runs_on_cpu;
 use crate::error::{OpError, check_shape, shape_error};
 
@@ -25,7 +25,11 @@ pub struct ConvTranspose2dConfig {
 impl ConvTranspose2dConfig {
     /// Nothing is cropped.
     pub fn stride(stride: usize) -> Self {
-        Self { stride, crop_begin: 0, crop_end: 0 }
+        Self {
+            stride,
+            crop_begin: 0,
+            crop_end: 0,
+        }
     }
 }
 
@@ -59,74 +63,80 @@ pub fn conv_transpose2d(
     bias: Option<&Tensor>,
     cfg: &ConvTranspose2dConfig,
 ) -> Result<Tensor> {
-    let geometry = Geometry::new(xs, weight, cfg)?;
+    let geometry = geometry(xs, weight, cfg)?;
     if let Some(bias) = bias {
-        check_shape(OP, "the bias", bias, geometry.outputs)?;
+        check_shape(OP, "the bias", bias, geometry.inputs)?;
     }
-    // [batch, out·kernel height·kernel width, height·width]: what each input pixel adds.
-    let taps = if runs_on_cpu(xs) {
-        return cpu::conv_transpose2d(xs, weight, bias, geometry);
+    let ys = if runs_on_cpu(xs) {
+        Convolution {
+            geometry,
+            product: Product::Input,
+        }
+        .apply(xs, weight)?
     } else {
-        composed::taps(xs, weight, &geometry)?
+        composed::conv_transpose2d(xs, weight, &geometry)?
     };
-    let ys = composed::place(&taps, &geometry)?;
     match bias {
-        Some(bias) => ys.broadcast_add(&bias.reshape((1, geometry.outputs, 1, 1))?),
+        Some(bias) => ys.broadcast_add(&bias.reshape((1, geometry.inputs, 1, 1))?),
         None => Ok(ys),
     }
 }
 
-/// All sizes of one transposed convolution, checked.
-#[derive(Debug, Clone, Copy)]
-struct Geometry {
-    batch: usize,
-    inputs: usize,
-    height: usize,
-    width: usize,
-    outputs: usize,
-    out_height: usize,
-    out_width: usize,
-    kernel_height: usize,
-    kernel_width: usize,
-    cfg: ConvTranspose2dConfig,
-}
-
-impl Geometry {
-    fn new(xs: &Tensor, weight: &Tensor, cfg: &ConvTranspose2dConfig) -> Result<Self> {
-        let &[batch, inputs, height, width] = xs.dims() else {
-            return Err(shape_error(OP, "the input", xs, "[batch, channels, height, width]"));
-        };
-        let &[weight_inputs, outputs, kernel_height, kernel_width] = weight.dims() else {
-            return Err(shape_error(OP, "the weight", weight, "[in, out, height, width]"));
-        };
-        if weight_inputs != inputs {
-            return Err(shape_error(OP, "the weight", weight, format!("[{inputs}, out, height, width]")));
-        }
-        if cfg.stride == 0 {
-            let (found, expected) = ("0".into(), "1 or more".into());
-            return Err(OpError::Value { op: OP, argument: "the stride", found, expected }.into());
-        }
-        let crop = cfg.crop_begin + cfg.crop_end;
-        let size = |size: usize, kernel: usize| match size {
-            0 => None,
-            _ => ((size - 1) * cfg.stride + kernel).checked_sub(crop).filter(|&size| size > 0),
-        };
-        let Some((out_height, out_width)) =
-            size(height, kernel_height).zip(size(width, kernel_width))
-        else {
-            return Err(shape_error(OP, "the input", xs, format!("more than a crop of {crop} leaves")));
-        };
-        Ok(Self {
-            batch,
-            inputs,
-            height,
-            width,
-            outputs,
-            out_height,
-            out_width,
-            kernel_height,
-            kernel_width,
-            cfg: *cfg,
-        })
+/// The convolution whose gradient this is: from what is the output here to what is the input.
+fn geometry(xs: &Tensor, weight: &Tensor, cfg: &ConvTranspose2dConfig) -> Result<Geometry> {
+    let &[batch, channels, height, width] = xs.dims() else {
+        return Err(shape_error(
+            OP,
+            "the input",
+            xs,
+            "[batch, channels, height, width]",
+        ));
+    };
+    let &[weight_channels, outputs, kernel_height, kernel_width] = weight.dims() else {
+        return Err(shape_error(
+            OP,
+            "the weight",
+            weight,
+            "[in, out, height, width]",
+        ));
+    };
+    if weight_channels != channels {
+        let expected = format!("[{channels}, out, height, width]");
+        return Err(shape_error(OP, "the weight", weight, expected));
     }
+    if cfg.stride == 0 {
+        let (found, expected) = ("0".into(), "1 or more".into());
+        return Err(OpError::Value {
+            op: OP,
+            argument: "the stride",
+            found,
+            expected,
+        }
+        .into());
+    }
+    let crop = cfg.crop_begin + cfg.crop_end;
+    let size = |size: usize, kernel: usize| {
+        let full = size.checked_sub(1)? * cfg.stride + kernel;
+        full.checked_sub(crop).filter(|&size| size > 0)
+    };
+    let Some((out_height, out_width)) = size(height, kernel_height).zip(size(width, kernel_width))
+    else {
+        let expected = format!("more than a crop of {crop} leaves");
+        return Err(shape_error(OP, "the input", xs, expected));
+    };
+    Ok(Geometry {
+        batch,
+        inputs: outputs,
+        height: out_height,
+        width: out_width,
+        outputs: channels,
+        out_height: height,
+        out_width: width,
+        kernel_height,
+        kernel_width,
+        stride: cfg.stride,
+        padding: cfg.crop_begin,
+        dilation: 1,
+        groups: 1,
+    })
 }

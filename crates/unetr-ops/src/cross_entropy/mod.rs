@@ -6,7 +6,7 @@ mod cpu;
 use candle_core::{Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
-use crate::labels::check_labels;
+use crate::labels::{check_labels, class_indices};
 
 const OP: &str = "cross_entropy";
 
@@ -23,7 +23,7 @@ const OP: &str = "cross_entropy";
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     if runs_on_cpu(logits) {
-        let labels = labels.contiguous()?;
+        let labels = class_indices(OP, labels, logits.dim(1)?)?;
         logits.contiguous()?.apply_op1(cpu::CrossEntropy { labels })
     } else {
         composed::cross_entropy(logits, labels)

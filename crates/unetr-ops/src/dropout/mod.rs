@@ -23,12 +23,20 @@ impl Dropout {
     ///
     /// # Errors
     /// When `rate` is not in `0..1`.
-    pub fn new(rate: f64, layer: &str) -> Result<Self, OpError> {
+    pub fn new(rate: f64, layer: &str) -> std::result::Result<Self, OpError> {
         if (0. ..1.).contains(&rate) {
-            return Ok(Self { rate, layer: mask::hash_name(layer) });
+            return Ok(Self {
+                rate,
+                layer: mask::hash_name(layer),
+            });
         }
         let (found, expected) = (rate.to_string(), "at least 0 and less than 1".to_owned());
-        Err(OpError::Value { op: "dropout", argument: "the rate", found, expected })
+        Err(OpError::Value {
+            op: "dropout",
+            argument: "the rate",
+            found,
+            expected,
+        })
     }
 
     /// The probability of an element to be zeroed.

@@ -6,7 +6,7 @@ mod cpu;
 use candle_core::{Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
-use crate::labels::check_labels;
+use crate::labels::{check_labels, class_indices};
 
 const OP: &str = "soft_jaccard";
 
@@ -40,8 +40,10 @@ pub fn soft_jaccard(
 ) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     if runs_on_cpu(logits) {
-        let labels = labels.contiguous()?;
-        logits.contiguous()?.apply_op1(cpu::SoftJaccard { labels, reduction })
+        let labels = class_indices(OP, labels, logits.dim(1)?)?;
+        logits
+            .contiguous()?
+            .apply_op1(cpu::SoftJaccard { labels, reduction })
     } else {
         composed::soft_jaccard(logits, labels, reduction)
     }

@@ -1,0 +1,160 @@
+use candle_core::backend::BackendStorage as _;
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType as _,
+};
+use rayon::prelude::*;
+
+use super::{Activation, Gelu};
+use crate::cpu::{Real, elements, for_real};
+
+const CHUNK: usize = 16 * 1024;
+
+/// An elementwise function with its derivative.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pointwise {
+    Gelu(Gelu),
+    /// The factor for negative numbers and the derivative at 0.
+    Rectifier {
+        slope: f64,
+        at_zero: f64,
+    },
+}
+
+impl From<Gelu> for Pointwise {
+    fn from(formula: Gelu) -> Self {
+        Self::Gelu(formula)
+    }
+}
+
+impl From<Activation> for Pointwise {
+    fn from(activation: Activation) -> Self {
+        let (slope, at_zero) = activation.negative_slope();
+        Self::Rectifier { slope, at_zero }
+    }
+}
+
+impl Pointwise {
+    fn forward<T: Real>(self, xs: &[T]) -> Vec<T> {
+        match self {
+            Self::Gelu(Gelu::Tanh) => map(xs, |x| {
+                T::of(0.5) * x * (T::one() + tanh_argument(x).tanh())
+            }),
+            Self::Gelu(Gelu::Erf) => map(xs, |x| x * normal_cdf(x)),
+            Self::Rectifier { slope, .. } => {
+                let slope = T::of(slope);
+                map(xs, |x| if x >= T::zero() { x } else { slope * x })
+            }
+        }
+    }
+
+    pub(super) fn backward<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
+        match self {
+            Self::Gelu(Gelu::Tanh) => zip_map(xs, grads, |x, grad| {
+                let half = T::of(0.5);
+                let t = tanh_argument(x).tanh();
+                let inner = T::of(SQRT_2_PI) * (T::one() + T::of(3. * CUBIC) * x * x);
+                grad * half * ((T::one() + t) + x * (T::one() - t * t) * inner)
+            }),
+            Self::Gelu(Gelu::Erf) => zip_map(xs, grads, |x, grad| {
+                let density = (T::of(-0.5) * x * x).exp() * T::of(INV_SQRT_2PI);
+                grad * (normal_cdf(x) + x * density)
+            }),
+            Self::Rectifier { slope, at_zero } => {
+                let (slope, at_zero) = (T::of(slope), T::of(at_zero));
+                zip_map(xs, grads, |x, grad| {
+                    if x > T::zero() {
+                        grad
+                    } else if x == T::zero() {
+                        grad * at_zero
+                    } else {
+                        grad * slope
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// `√(2/π)`
+const SQRT_2_PI: f64 = 0.797_884_560_802_865_4;
+/// `1 / √(2π)`
+const INV_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
+const CUBIC: f64 = 0.044_715;
+
+#[inline(always)]
+fn tanh_argument<T: Real>(x: T) -> T {
+    T::of(SQRT_2_PI) * (x + T::of(CUBIC) * x * x * x)
+}
+
+#[inline(always)]
+fn normal_cdf<T: Real>(x: T) -> T {
+    T::of(0.5) * (T::one() + (x * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf())
+}
+
+fn map<T: Real>(xs: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
+    let mut ys = vec![T::zero(); xs.len()];
+    ys.par_chunks_mut(CHUNK)
+        .zip(xs.par_chunks(CHUNK))
+        .for_each(|(ys, xs)| {
+            for (y, &x) in ys.iter_mut().zip(xs) {
+                *y = f(x);
+            }
+        });
+    ys
+}
+
+fn zip_map<T: Real>(xs: &[T], grads: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+    let mut ys = vec![T::zero(); xs.len()];
+    let chunks = ys
+        .par_chunks_mut(CHUNK)
+        .zip(xs.par_chunks(CHUNK))
+        .zip(grads.par_chunks(CHUNK));
+    chunks.for_each(|((ys, xs), grads)| {
+        for ((y, &x), &grad) in ys.iter_mut().zip(xs).zip(grads) {
+            *y = f(x, grad);
+        }
+    });
+    ys
+}
+
+impl CustomOp1 for Pointwise {
+    fn name(&self) -> &'static str {
+        "pointwise"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        for_real!(storage, T => {
+            let ys = self.forward::<T>(elements(storage, layout)?);
+            Ok((T::to_cpu_storage_owned(ys), layout.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        arg.detach()
+            .apply_op2_no_bwd(&grad, &PointwiseBackward(*self))
+            .map(Some)
+    }
+}
+
+struct PointwiseBackward(Pointwise);
+
+impl CustomOp2 for PointwiseBackward {
+    fn name(&self) -> &'static str {
+        "pointwise-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        grads: &CpuStorage,
+        grads_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        for_real!(xs, T => {
+            let xs: &[T] = elements(xs, xs_layout)?;
+            let ys = self.0.backward(xs, elements(grads, grads_layout)?);
+            Ok((T::to_cpu_storage_owned(ys), xs_layout.shape().clone()))
+        })
+    }
+}

@@ -1,0 +1,94 @@
+use candle_core::{Result, Tensor};
+
+use super::{Conv2dConfig, OP};
+use crate::error::{OpError, shape_error};
+
+/// All sizes of one convolution, checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Geometry {
+    pub(crate) batch: usize,
+    /// Channels of the input.
+    pub(crate) inputs: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// Channels of the output.
+    pub(crate) outputs: usize,
+    pub(crate) out_height: usize,
+    pub(crate) out_width: usize,
+    pub(crate) kernel_height: usize,
+    pub(crate) kernel_width: usize,
+    pub(crate) stride: usize,
+    /// Zeros before the first row and column; those behind follow from the sizes.
+    pub(crate) padding: usize,
+    pub(crate) dilation: usize,
+    pub(crate) groups: usize,
+}
+
+impl Geometry {
+    pub(super) fn new(xs: &Tensor, weight: &Tensor, cfg: &Conv2dConfig) -> Result<Self> {
+        let &[batch, inputs, height, width] = xs.dims() else {
+            return Err(shape_error(
+                OP,
+                "the input",
+                xs,
+                "[batch, channels, height, width]",
+            ));
+        };
+        let &[outputs, group_inputs, kernel_height, kernel_width] = weight.dims() else {
+            return Err(shape_error(
+                OP,
+                "the weight",
+                weight,
+                "[out, in / groups, height, width]",
+            ));
+        };
+        for (argument, number) in [
+            ("the stride", cfg.stride),
+            ("the dilation", cfg.dilation),
+            ("groups", cfg.groups),
+        ] {
+            if number == 0 {
+                let expected = "1 or more".into();
+                return Err(OpError::Value {
+                    op: OP,
+                    argument,
+                    found: "0".into(),
+                    expected,
+                }
+                .into());
+            }
+        }
+        if group_inputs * cfg.groups != inputs || outputs % cfg.groups != 0 {
+            let expected = format!(
+                "[multiple of {}, {inputs} / {}, height, width] for {inputs} input channels in {} groups",
+                cfg.groups, cfg.groups, cfg.groups
+            );
+            return Err(shape_error(OP, "the weight", weight, expected));
+        }
+        let sizes = cfg
+            .output_size(height, kernel_height)
+            .zip(cfg.output_size(width, kernel_width));
+        let Some((out_height, out_width)) = sizes else {
+            let expected = format!(
+                "at least the kernel's {kernel_height}x{kernel_width} taps, dilated by {}, less {} padding",
+                cfg.dilation, cfg.padding
+            );
+            return Err(shape_error(OP, "the input", xs, expected));
+        };
+        Ok(Self {
+            batch,
+            inputs,
+            height,
+            width,
+            outputs,
+            out_height,
+            out_width,
+            kernel_height,
+            kernel_width,
+            stride: cfg.stride,
+            padding: cfg.padding,
+            dilation: cfg.dilation,
+            groups: cfg.groups,
+        })
+    }
+}

@@ -1,0 +1,128 @@
+use super::Real;
+
+/// A read-only matrix inside a slice, with any strides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// Row after row, `row_stride` apart.
+    pub(crate) fn strided(data: &'a [T], rows: usize, columns: usize, row_stride: usize) -> Self {
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
+    }
+
+    /// Row after row without gaps.
+    pub(crate) fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// The transpose, of the same elements.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// A matrix to write to, row after row, `row_stride` apart.
+#[derive(Debug)]
+pub(crate) struct MatrixMut<'a, T> {
+    pub(crate) data: &'a mut [T],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+}
+
+/// Who computes a matrix product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// The calling thread, itself one of several.
+    One,
+    /// All of rayon's threads.
+    All,
+}
+
+impl Threads {
+    /// How each of `tasks` parallel tasks should compute its products.
+    pub(crate) fn inside(tasks: usize) -> Self {
+        if tasks >= rayon::current_num_threads() {
+            Self::One
+        } else {
+            Self::All
+        }
+    }
+}
+
+/// The index after the last element that a matrix touches.
+fn end(rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> usize {
+    match (rows, columns) {
+        (0, _) | (_, 0) => 0,
+        _ => (rows - 1) * row_stride + (columns - 1) * column_stride + 1,
+    }
+}
+
+/// `out = lhs · rhs`, or `out += lhs · rhs`.
+///
+/// # Panics
+/// When shapes do not fit or a matrix reaches beyond its slice: a mistake of the calling kernel.
+pub(crate) fn gemm<T: Real>(
+    out: MatrixMut<'_, T>,
+    accumulate: bool,
+    lhs: Matrix<'_, T>,
+    rhs: Matrix<'_, T>,
+    threads: Threads,
+) {
+    assert_eq!(
+        (out.rows, out.columns, lhs.columns),
+        (lhs.rows, rhs.columns, rhs.rows)
+    );
+    assert!(end(out.rows, out.columns, out.row_stride, 1) <= out.data.len());
+    for m in [lhs, rhs] {
+        assert!(end(m.rows, m.columns, m.row_stride, m.column_stride) <= m.data.len());
+    }
+    let parallelism = match threads {
+        Threads::One => gemm::Parallelism::None,
+        Threads::All => gemm::Parallelism::Rayon(0),
+    };
+    // SAFETY: every element the three matrices address lies inside its slice, as asserted above,
+    // and `out` is borrowed mutably, so that it overlaps neither of the others. `Real` is
+    // implemented for f32 and f64 alone, both of which `gemm` supports.
+    unsafe {
+        gemm::gemm(
+            out.rows,
+            out.columns,
+            lhs.columns,
+            out.data.as_mut_ptr(),
+            1,
+            out.row_stride as isize,
+            accumulate,
+            lhs.data.as_ptr(),
+            lhs.column_stride as isize,
+            lhs.row_stride as isize,
+            rhs.data.as_ptr(),
+            rhs.column_stride as isize,
+            rhs.row_stride as isize,
+            T::one(),
+            T::one(),
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

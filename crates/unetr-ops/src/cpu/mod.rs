@@ -1,0 +1,57 @@
+//! What the CPU kernels share: element types, access to storage, matrix products, row sums.
+
+mod matmul;
+mod pixels;
+mod real;
+mod sums;
+
+use candle_core::{CpuStorage, DType, Layout, Result, Tensor, bail};
+
+pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm};
+pub(crate) use pixels::for_each_softmax;
+pub(crate) use real::Real;
+pub(crate) use sums::{centred_dot, centred_sum_of_squares, dot, sum};
+
+/// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.
+pub(crate) fn runs_on_cpu(xs: &Tensor) -> bool {
+    xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64)
+}
+
+/// The elements of a contiguous argument of a custom operation.
+pub(crate) fn elements<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => bail!("a CPU kernel got a tensor that is not contiguous: {layout:?}"),
+    }
+}
+
+/// Runs a kernel on the elements of a contiguous CPU tensor that an operation keeps beside its
+/// arguments.
+pub(crate) fn with_elements<T: Real, R>(
+    tensor: &Tensor,
+    kernel: impl FnOnce(&[T]) -> R,
+) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        candle_core::Storage::Cpu(storage) => Ok(kernel(elements(storage, layout)?)),
+        _ => bail!("a CPU kernel got a tensor on {:?}", tensor.device()),
+    }
+}
+
+/// Runs an expression with `T` standing for the element type of a CPU storage.
+macro_rules! for_real {
+    ($storage:expr, $T:ident => $kernel:expr) => {
+        match $storage.dtype() {
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $kernel
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $kernel
+            }
+            dtype => candle_core::bail!("the CPU kernels take f32 and f64, got {dtype:?}"),
+        }
+    };
+}
+pub(crate) use for_real;
