@@ -60,7 +60,8 @@ pub enum OpError {
 
 impl From<OpError> for candle_core::Error {
     fn from(error: OpError) -> Self {
-        candle_core::Error::wrap(error)
+        // Not `Error::wrap`, which appends a backtrace to the message.
+        candle_core::Error::Wrapped(Box::new(error))
     }
 }
 

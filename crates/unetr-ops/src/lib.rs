@@ -33,3 +33,7 @@ pub use linear::linear;
 pub use mode::Mode;
 pub use soft_jaccard::{JaccardReduction, soft_jaccard};
 pub use softmax::softmax_last_dim;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod check;

@@ -101,3 +101,58 @@ pub fn leaky_relu(xs: &Tensor, slope: f64) -> Result<Tensor> {
 pub fn relu(xs: &Tensor) -> Result<Tensor> {
     Activation::Relu.apply(xs)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_gradients, assert_same, random};
+
+    const ALL: [Activation; 3] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::LeakyRelu { slope: 0.1 },
+    ];
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let xs = (random(1, &[3, 7]) * 4.).unwrap();
+        for formula in [Gelu::Tanh, Gelu::Erf] {
+            assert_gradients("gelu", &[xs.clone()], |x| gelu(&x[0], formula));
+        }
+        for activation in ALL {
+            assert_gradients("activation", &[xs.clone()], |x| activation.apply(&x[0]));
+        }
+    }
+
+    #[test]
+    fn kernels_agree_with_candle() {
+        let xs = (random(2, &[5, 33]) * 4.).unwrap();
+        for formula in [Gelu::Tanh, Gelu::Erf] {
+            let reference = |x: &[Tensor]| composed::gelu(&x[0], formula);
+            assert_same("gelu", &[xs.clone()], |x| gelu(&x[0], formula), reference);
+        }
+        for activation in ALL {
+            let reference = |x: &[Tensor]| composed::activation(&x[0], activation);
+            assert_same(
+                "activation",
+                &[xs.clone()],
+                |x| activation.apply(&x[0]),
+                reference,
+            );
+        }
+    }
+
+    #[test]
+    fn derivatives_at_zero() {
+        let derivative = |activation: Activation| {
+            let zero =
+                candle_core::Var::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)
+                    .unwrap();
+            let grads = activation.apply(&zero).unwrap().backward().unwrap();
+            grads.get(&zero).unwrap().to_scalar::<f32>().unwrap()
+        };
+        assert_eq!(derivative(Activation::Relu), 0.);
+        assert_eq!(derivative(Activation::LeakyRelu { slope: 0.01 }), 1.);
+    }
+}

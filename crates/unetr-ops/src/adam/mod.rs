@@ -81,3 +81,55 @@ pub fn adam_step(parameter: &Var, gradient: &Tensor, moments: &Var, step: &AdamS
         composed::adam_step(parameter, gradient, moments, step)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::DType;
+
+    use super::*;
+    use crate::check::{assert_close, random};
+
+    fn step(step: u64) -> AdamStep {
+        AdamStep {
+            learning_rate: 0.01,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            step,
+        }
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_candle() {
+        let vars = || {
+            let parameter = Var::from_tensor(&random(1, &[5, 7])).unwrap();
+            let moments = Var::zeros((2, 5, 7), DType::F64, parameter.device()).unwrap();
+            (parameter, moments)
+        };
+        let ((fast, fast_moments), (slow, slow_moments)) = (vars(), vars());
+        for t in 1..=5 {
+            let gradient = random(10 + t, &[5, 7]);
+            adam_step(&fast, &gradient, &fast_moments, &step(t)).unwrap();
+            composed::adam_step(&slow, &gradient, &slow_moments, &step(t)).unwrap();
+            assert_close("parameter", &fast, &slow, 1e-13);
+            assert_close("moments", &fast_moments, &slow_moments, 1e-13);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let parameter = Var::from_tensor(&random(1, &[3])).unwrap();
+        let moments = Var::zeros((2, 3), DType::F64, parameter.device()).unwrap();
+        let message = |gradient: &Tensor, t| {
+            adam_step(&parameter, gradient, &moments, &step(t))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(message(&random(1, &[4]), 1).contains("the gradient has shape [4]"));
+        let single = random(1, &[3]).to_dtype(DType::F32).unwrap();
+        assert!(message(&single, 1).contains("the parameter's type"));
+        assert!(message(&random(1, &[3]), 0).contains("the step is 0"));
+    }
+}

@@ -48,3 +48,44 @@ pub fn attention(qkv: &Tensor, heads: usize, dropout: &Dropout, mode: Mode) -> R
     let mixed = weights.matmul(&value)?;
     mixed.transpose(1, 2)?.reshape((batch, tokens, hidden))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_close, assert_gradients, random};
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let none = Dropout::new(0., "attention").unwrap();
+        let some = Dropout::new(0.4, "attention").unwrap();
+        for (dropout, mode) in [(none, Mode::Eval), (some, Mode::Train { seed: 3 })] {
+            assert_gradients("attention", &[random(1, &[2, 3, 12])], |x| {
+                attention(&x[0], 2, &dropout, mode)
+            });
+        }
+    }
+
+    #[test]
+    fn each_head_mixes_its_own_values() {
+        // With queries and keys of zero every token gets the mean of the values.
+        let zeros = random(1, &[1, 4, 12]).zeros_like().unwrap();
+        let values = random(2, &[1, 4, 6]);
+        let qkv = Tensor::cat(&[&zeros, &values], 2).unwrap();
+        let dropout = Dropout::new(0., "attention").unwrap();
+        let mixed = attention(&qkv, 3, &dropout, Mode::Eval).unwrap();
+        let mean = values
+            .mean_keepdim(1)
+            .unwrap()
+            .broadcast_as((1, 4, 6))
+            .unwrap();
+        assert_close("attention", &mixed, &mean, 1e-12);
+    }
+
+    #[test]
+    fn heads_that_do_not_divide_the_width_are_refused() {
+        let dropout = Dropout::new(0., "attention").unwrap();
+        let error = attention(&random(1, &[1, 2, 12]), 3, &dropout, Mode::Eval).unwrap_err();
+        assert!(error.to_string().contains("heads is 3"), "{error}");
+    }
+}

@@ -258,3 +258,168 @@ impl Layout {
         Tensor::cat(&[&ones, &ones.zeros_like()?], 0)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_close, assert_gradients, assert_same, random};
+
+    const LEAKY: Activation = Activation::LeakyRelu { slope: 0.1 };
+    const EPS: f64 = 1e-5;
+
+    /// Input, weight, bias, residual.
+    fn inputs(shape: &[usize]) -> [Tensor; 4] {
+        let channels = &shape[1..2];
+        let xs = (random(1, shape) + 0.5).unwrap();
+        [
+            xs,
+            random(2, channels),
+            random(3, channels),
+            random(4, shape),
+        ]
+    }
+
+    fn affine(x: &[Tensor]) -> Option<Affine<'_>> {
+        Some(Affine {
+            weight: &x[1],
+            bias: &x[2],
+        })
+    }
+
+    /// Every kind of statistics, with and without a residual and an activation.
+    fn each(mut check: impl FnMut(&str, Statistics, bool, Activation)) {
+        let kinds = [
+            Statistics::Group { groups: 4 },
+            Statistics::Group { groups: 2 },
+            Statistics::Batch,
+        ];
+        for statistics in kinds {
+            for residual in [false, true] {
+                for activation in [Activation::Identity, Activation::Relu, LEAKY] {
+                    let what = format!("{statistics:?}, residual {residual}, {activation:?}");
+                    check(&what, statistics, residual, activation);
+                }
+            }
+        }
+    }
+
+    fn compute(
+        x: &[Tensor],
+        statistics: Statistics,
+        residual: bool,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        let epilogue = Epilogue {
+            residual: residual.then(|| &x[3]),
+            activation,
+        };
+        match statistics {
+            Statistics::Group { groups: 4 } => instance_norm(&x[0], affine(x), EPS, epilogue),
+            Statistics::Group { groups } => group_norm(&x[0], groups, affine(x), EPS, epilogue),
+            Statistics::Batch => Ok(batch_norm_train(&x[0], affine(x), EPS, epilogue)?.0),
+        }
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        each(|what, statistics, residual, activation| {
+            let inputs = &inputs(&[2, 4, 2, 3])[..if residual { 4 } else { 3 }];
+            assert_gradients(what, inputs, |x| {
+                compute(x, statistics, residual, activation)
+            });
+        });
+    }
+
+    #[test]
+    fn kernels_agree_with_candle() {
+        each(|what, statistics, residual, activation| {
+            let inputs = &inputs(&[3, 4, 17, 9])[..if residual { 4 } else { 3 }];
+            let reference = |x: &[Tensor]| {
+                let epilogue = Epilogue {
+                    residual: residual.then(|| &x[3]),
+                    activation,
+                };
+                let affine = Tensor::stack(&x[1..3], 0)?;
+                composed::normalise(&x[0], &affine, statistics, EPS, epilogue)
+            };
+            assert_same(
+                what,
+                inputs,
+                |x| compute(x, statistics, residual, activation),
+                reference,
+            );
+        });
+    }
+
+    #[test]
+    fn without_an_affine_map() {
+        let xs = random(1, &[2, 3, 4, 5]);
+        assert_gradients("instance_norm", &[xs], |x| {
+            instance_norm(&x[0], None, EPS, Epilogue::activation(LEAKY))
+        });
+    }
+
+    #[test]
+    fn evaluation_uses_the_given_statistics() {
+        let x = inputs(&[2, 4, 3, 3]);
+        let (ys, statistics) =
+            batch_norm_train(&x[0], affine(&x), EPS, Epilogue::default()).unwrap();
+        let again =
+            batch_norm_eval(&x[0], &statistics, affine(&x), EPS, Epilogue::default()).unwrap();
+        assert_close("batch_norm_eval", &again, &ys, 1e-12);
+        let reference = composed::moments(&x[0], Statistics::Batch).unwrap();
+        assert_close("mean", &statistics.mean, &reference.get(0).unwrap(), 1e-12);
+        assert_close(
+            "variance",
+            &statistics.variance,
+            &reference.get(1).unwrap(),
+            1e-12,
+        );
+        assert_gradients("batch_norm_eval", &x, |x| {
+            let epilogue = Epilogue {
+                residual: Some(&x[3]),
+                activation: LEAKY,
+            };
+            batch_norm_eval(&x[0], &statistics, affine(x), EPS, epilogue)
+        });
+    }
+
+    #[test]
+    fn a_large_mean_costs_no_precision() {
+        let shape = [1, 1, 64, 64];
+        let xs = ((random(1, &shape) * 0.01).unwrap() + 100.).unwrap();
+        let xs = xs.to_dtype(DType::F32).unwrap();
+        let ys = instance_norm(&xs, None, 1e-12, Epilogue::default()).unwrap();
+        let variance = ys
+            .sqr()
+            .unwrap()
+            .mean_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap();
+        assert!((variance - 1.).abs() < 1e-3, "{variance}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let x = inputs(&[2, 4, 3, 3]);
+        let error = group_norm(&x[0], 3, None, EPS, Epilogue::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "group_norm: groups is 3, expected a divisor of the 4 channels"
+        );
+        let epilogue = Epilogue {
+            residual: Some(&x[1]),
+            ..Epilogue::default()
+        };
+        let error = instance_norm(&x[0], None, EPS, epilogue).unwrap_err();
+        assert!(
+            error.to_string().contains("the residual has shape [4]"),
+            "{error}"
+        );
+        let flat = Epilogue::activation(Activation::LeakyRelu { slope: 0. });
+        let error = instance_norm(&x[0], None, EPS, flat).unwrap_err();
+        assert!(error.to_string().contains("greater than 0"), "{error}");
+    }
+}

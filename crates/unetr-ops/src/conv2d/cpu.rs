@@ -120,7 +120,7 @@ fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T]) -> Vec<T> {
             let weight = Matrix::new(weight, g.group_outputs(), g.patch_size());
             let mut buffer = vec![T::zero(); g.buffer_len()];
             for (start, rows) in g.strips() {
-                let out = MatrixMut {
+                let mut out = MatrixMut {
                     data: &mut output[start * g.out_width..],
                     rows: g.group_outputs(),
                     columns: rows * g.out_width,
@@ -162,13 +162,13 @@ fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) -> Vec<T> {
                 let output = Matrix::strided(strip, g.group_outputs(), columns, out_plane);
                 let pointwise = g.is_pointwise();
                 let data = if pointwise { &mut *input } else { &mut *buffer };
-                let out = MatrixMut {
+                let mut out = MatrixMut {
                     data,
                     rows: g.patch_size(),
                     columns,
                     row_stride: columns,
                 };
-                gemm(out, false, weight.t(), output, threads);
+                gemm(&mut out, false, weight.t(), output, threads);
                 if !pointwise {
                     scatter(g, &buffer, input, start, rows);
                 }
@@ -194,14 +194,14 @@ fn weight_gradient<T: Real>(g: &Geometry, input: &[T], output: &[T]) -> Vec<T> {
                 let columns = rows * g.out_width;
                 let strip = &output[start * g.out_width..];
                 let output = Matrix::strided(strip, g.group_outputs(), columns, out_plane);
-                let out = MatrixMut {
+                let mut out = MatrixMut {
                     data: &mut share,
                     rows: g.group_outputs(),
                     columns: g.patch_size(),
                     row_stride: g.patch_size(),
                 };
                 let patches = g.patches(input, &mut buffer, (start, rows));
-                gemm(out, true, output, patches.t(), threads);
+                gemm(&mut out, true, output, patches.t(), threads);
             }
             share
         })

@@ -96,3 +96,108 @@ pub fn conv2d(
         None => Ok(ys),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_gradients, assert_same, random};
+
+    fn config(stride: usize, padding: usize, dilation: usize, groups: usize) -> Conv2dConfig {
+        Conv2dConfig {
+            stride,
+            padding,
+            dilation,
+            groups,
+        }
+    }
+
+    /// Image, weight and configuration: square and not, every option, kernels of all shapes.
+    fn cases() -> Vec<([usize; 4], [usize; 4], Conv2dConfig)> {
+        vec![
+            ([2, 3, 5, 4], [4, 3, 3, 3], config(1, 1, 1, 1)),
+            ([1, 1, 1, 1], [1, 1, 3, 3], config(1, 1, 1, 1)),
+            ([2, 4, 3, 5], [3, 4, 1, 1], config(1, 0, 1, 1)),
+            ([2, 4, 7, 5], [6, 2, 3, 3], config(2, 2, 2, 2)),
+            ([1, 3, 8, 8], [5, 3, 4, 4], config(4, 0, 1, 1)),
+            ([2, 4, 5, 5], [4, 1, 3, 2], config(1, 1, 1, 4)),
+            ([1, 2, 4, 5], [2, 2, 1, 1], config(2, 0, 1, 1)),
+            ([1, 2, 4, 5], [2, 2, 1, 1], config(1, 1, 1, 1)),
+            ([1, 2, 4, 3], [2, 2, 3, 3], config(3, 4, 1, 1)),
+        ]
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        for (image, weight, cfg) in cases() {
+            let bias = random(3, &weight[..1]);
+            let inputs = [random(1, &image), random(2, &weight), bias];
+            let what = format!("conv2d {image:?} {weight:?} {cfg:?}");
+            assert_gradients(&what, &inputs, |x| conv2d(&x[0], &x[1], Some(&x[2]), &cfg));
+        }
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_the_sum_over_taps() {
+        let large = [
+            ([2, 5, 40, 33], [7, 5, 3, 3], config(1, 1, 1, 1)),
+            ([1, 16, 130, 140], [8, 16, 3, 3], config(1, 1, 1, 1)),
+            ([2, 16, 64, 64], [16, 16, 1, 1], config(1, 0, 1, 1)),
+        ];
+        for (image, weight, cfg) in cases().into_iter().chain(large) {
+            let inputs = [random(1, &image), random(2, &weight)];
+            let reference =
+                |x: &[Tensor]| composed::conv2d(&x[0], &x[1], &Geometry::new(&x[0], &x[1], &cfg)?);
+            let what = format!("conv2d {image:?} {weight:?} {cfg:?}");
+            assert_same(
+                &what,
+                &inputs,
+                |x| conv2d(&x[0], &x[1], None, &cfg),
+                reference,
+            );
+        }
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_number_of_threads() {
+        let inputs = [random(1, &[3, 16, 40, 40]), random(2, &[8, 16, 3, 3])];
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| {
+                let vars: Vec<_> = inputs
+                    .iter()
+                    .map(|x| candle_core::Var::from_tensor(x).unwrap())
+                    .collect();
+                let ys = conv2d(&vars[0], &vars[1], None, &config(1, 1, 1, 1)).unwrap();
+                let grads = ys.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                let mut all = crate::check::values(&ys);
+                for var in &vars {
+                    all.extend(crate::check::values(grads.get(var).unwrap()));
+                }
+                all
+            })
+        };
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert!(one == run(threads), "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let weight = random(2, &[4, 3, 3, 3]);
+        let message = |image: &[usize], cfg: Conv2dConfig| {
+            conv2d(&random(1, image), &weight, None, &cfg)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(message(&[1, 2, 5, 5], config(1, 1, 1, 1)).contains("the weight has shape"));
+        assert!(message(&[1, 3, 2, 2], config(1, 0, 1, 1)).contains("at least the kernel's 3x3"));
+        assert!(message(&[3, 5, 5], config(1, 1, 1, 1)).contains("[batch, channels, height"));
+        assert!(message(&[1, 3, 5, 5], config(0, 1, 1, 1)).contains("the stride is 0"));
+        assert!(message(&[1, 6, 5, 5], config(1, 1, 1, 3)).contains("the weight has shape"));
+    }
+}

@@ -140,3 +140,85 @@ fn geometry(xs: &Tensor, weight: &Tensor, cfg: &ConvTranspose2dConfig) -> Result
         groups: 1,
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_gradients, assert_same, random};
+
+    /// Image, weight, stride and crops.
+    fn cases() -> Vec<([usize; 4], [usize; 4], ConvTranspose2dConfig)> {
+        let config = |stride, crop_begin, crop_end| ConvTranspose2dConfig {
+            stride,
+            crop_begin,
+            crop_end,
+        };
+        vec![
+            ([2, 3, 4, 5], [3, 2, 2, 2], config(2, 0, 0)),
+            ([1, 5, 3, 4], [5, 3, 3, 3], config(2, 0, 1)),
+            ([1, 2, 3, 4], [2, 3, 3, 3], config(2, 1, 1)),
+            ([2, 2, 3, 2], [2, 2, 3, 2], config(1, 0, 0)),
+            ([1, 1, 1, 1], [1, 1, 4, 4], config(4, 0, 0)),
+            ([1, 2, 2, 3], [2, 2, 1, 1], config(3, 0, 0)),
+        ]
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        for (image, weight, cfg) in cases() {
+            let inputs = [
+                random(1, &image),
+                random(2, &weight),
+                random(3, &weight[1..2]),
+            ];
+            let what = format!("conv_transpose2d {image:?} {weight:?} {cfg:?}");
+            assert_gradients(&what, &inputs, |x| {
+                conv_transpose2d(&x[0], &x[1], Some(&x[2]), &cfg)
+            });
+        }
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_the_sum_over_taps() {
+        let large = (
+            [2, 32, 32, 40],
+            [32, 16, 2, 2],
+            ConvTranspose2dConfig::stride(2),
+        );
+        for (image, weight, cfg) in cases().into_iter().chain([large]) {
+            let inputs = [random(1, &image), random(2, &weight)];
+            let reference = |x: &[Tensor]| {
+                composed::conv_transpose2d(&x[0], &x[1], &geometry(&x[0], &x[1], &cfg)?)
+            };
+            let what = format!("conv_transpose2d {image:?} {weight:?} {cfg:?}");
+            assert_same(
+                &what,
+                &inputs,
+                |x| conv_transpose2d(&x[0], &x[1], None, &cfg),
+                reference,
+            );
+        }
+    }
+
+    #[test]
+    fn a_crop_that_leaves_nothing_is_refused() {
+        let cfg = ConvTranspose2dConfig {
+            stride: 2,
+            crop_begin: 2,
+            crop_end: 2,
+        };
+        let error = conv_transpose2d(
+            &random(1, &[1, 1, 2, 2]),
+            &random(2, &[1, 1, 2, 2]),
+            None,
+            &cfg,
+        );
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("more than a crop of 4 leaves")
+        );
+    }
+}

@@ -81,7 +81,7 @@ fn end(rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> 
 /// # Panics
 /// When shapes do not fit or a matrix reaches beyond its slice: a mistake of the calling kernel.
 pub(crate) fn gemm<T: Real>(
-    out: MatrixMut<'_, T>,
+    out: &mut MatrixMut<'_, T>,
     accumulate: bool,
     lhs: Matrix<'_, T>,
     rhs: Matrix<'_, T>,

@@ -65,3 +65,59 @@ impl Dropout {
         Tensor::from_vec(mask, xs.shape(), xs.device())?.to_dtype(xs.dtype())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{random, values};
+
+    const TRAIN: Mode = Mode::Train { seed: 7 };
+
+    #[test]
+    fn drops_at_the_rate_and_keeps_the_mean() {
+        let ones = random(1, &[100_000]).ones_like().unwrap();
+        let dropped = values(&Dropout::new(0.3, "a").unwrap().apply(&ones, TRAIN).unwrap());
+        let zeros = dropped.iter().filter(|&&x| x == 0.).count() as f64 / 1e5;
+        assert!((zeros - 0.3).abs() < 0.006, "{zeros}");
+        let mean = dropped.iter().sum::<f64>() / 1e5;
+        assert!((mean - 1.).abs() < 0.01, "{mean}");
+    }
+
+    #[test]
+    fn the_mask_depends_on_seed_and_layer_alone() {
+        let xs = random(1, &[64, 3]);
+        let drop = |layer: &str, seed| {
+            values(
+                &Dropout::new(0.5, layer)
+                    .unwrap()
+                    .apply(&xs, Mode::Train { seed })
+                    .unwrap(),
+            )
+        };
+        assert_eq!(drop("a", 1), drop("a", 1));
+        assert_ne!(drop("a", 1), drop("a", 2));
+        assert_ne!(drop("a", 1), drop("b", 1));
+    }
+
+    #[test]
+    fn nothing_changes_in_evaluation_or_at_rate_0() {
+        let xs = random(1, &[10]);
+        for (rate, mode) in [(0.5, Mode::Eval), (0., TRAIN)] {
+            let same = Dropout::new(rate, "a").unwrap().apply(&xs, mode).unwrap();
+            assert_eq!(values(&same), values(&xs));
+        }
+    }
+
+    #[test]
+    fn impossible_rates_are_refused() {
+        for rate in [-0.1, 1., f64::NAN] {
+            assert!(
+                Dropout::new(rate, "a")
+                    .unwrap_err()
+                    .to_string()
+                    .contains("the rate is")
+            );
+        }
+    }
+}

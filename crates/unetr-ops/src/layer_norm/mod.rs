@@ -33,3 +33,43 @@ pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resu
         composed::layer_norm(xs, weight, bias, eps)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_gradients, assert_same, random};
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let inputs = [random(1, &[2, 3, 7]), random(2, &[7]), random(3, &[7])];
+        assert_gradients("layer_norm", &inputs, |x| {
+            layer_norm(&x[0], &x[1], &x[2], 1e-6)
+        });
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_candle() {
+        let xs = ((random(1, &[150, 40]) * 2.).unwrap() + 3.).unwrap();
+        let inputs = [xs, random(2, &[40]), random(3, &[40])];
+        let reference = |x: &[Tensor]| composed::layer_norm(&x[0], &x[1], &x[2], 1e-6);
+        let f = |x: &[Tensor]| layer_norm(&x[0], &x[1], &x[2], 1e-6);
+        assert_same("layer_norm", &inputs, f, reference);
+    }
+
+    #[test]
+    fn a_bias_of_another_size_is_refused() {
+        let error = layer_norm(
+            &random(1, &[2, 7]),
+            &random(2, &[7]),
+            &random(3, &[6]),
+            1e-6,
+        );
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("the bias has shape [6], expected [7]")
+        );
+    }
+}

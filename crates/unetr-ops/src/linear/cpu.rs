@@ -25,7 +25,7 @@ fn forward<T: Real>(xs: &[T], weight: &[T], bias: Option<&[T]>, shape: (usize, u
             row.copy_from_slice(bias);
         }
     }
-    let out = MatrixMut {
+    let mut out = MatrixMut {
         data: &mut ys,
         rows,
         columns: outputs,
@@ -35,7 +35,7 @@ fn forward<T: Real>(xs: &[T], weight: &[T], bias: Option<&[T]>, shape: (usize, u
         Matrix::new(xs, rows, inputs),
         Matrix::new(weight, outputs, inputs),
     );
-    gemm(out, bias.is_some(), xs, weight.t(), Threads::All);
+    gemm(&mut out, bias.is_some(), xs, weight.t(), Threads::All);
     ys
 }
 

@@ -45,3 +45,56 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         composed::linear(xs, weight, bias)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_gradients, assert_same, random};
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let (xs, weight, bias) = (random(1, &[2, 3, 5]), random(2, &[4, 5]), random(3, &[4]));
+        assert_gradients("linear", &[xs.clone(), weight.clone()], |x| {
+            linear(&x[0], &x[1], None)
+        });
+        assert_gradients("linear with bias", &[xs, weight, bias], |x| {
+            linear(&x[0], &x[1], Some(&x[2]))
+        });
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_candle() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (7, 33, 19), (64, 48, 80)] {
+            let inputs = [
+                random(1, &[rows, inputs]),
+                random(2, &[outputs, inputs]),
+                random(3, &[outputs]),
+            ];
+            let reference = |x: &[Tensor]| composed::linear(&x[0], &x[1], Some(&x[2]));
+            assert_same(
+                "linear",
+                &inputs,
+                |x| linear(&x[0], &x[1], Some(&x[2])),
+                reference,
+            );
+        }
+    }
+
+    #[test]
+    fn inputs_that_are_not_contiguous() {
+        let inputs = [random(1, &[5, 6]), random(2, &[5, 3])];
+        let f = |x: &[Tensor]| linear(&x[0].t()?, &x[1].t()?, None);
+        let reference = |x: &[Tensor]| composed::linear(&x[0].t()?, &x[1].t()?, None);
+        assert_same("linear of transposes", &inputs, f, reference);
+    }
+
+    #[test]
+    fn a_width_that_does_not_fit_is_named() {
+        let error = linear(&random(1, &[2, 3]), &random(2, &[4, 5]), None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "linear: the input has shape [2, 3], expected [.., 5]"
+        );
+    }
+}

@@ -48,3 +48,39 @@ pub fn soft_jaccard(
         composed::soft_jaccard(logits, labels, reduction)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_gradients, assert_same, random};
+
+    fn labels() -> Tensor {
+        Tensor::from_vec(
+            vec![0u8, 1, 2, 2, 1, 0, 0, 0, 1, 2, 0, 1],
+            (2, 2, 3),
+            &candle_core::Device::Cpu,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let logits = (random(1, &[2, 3, 2, 3]) * 3.).unwrap();
+        for reduction in [JaccardReduction::Mean, JaccardReduction::Sum] {
+            assert_gradients("soft_jaccard", &[logits.clone()], |x| {
+                soft_jaccard(&x[0], &labels(), reduction)
+            });
+        }
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_candle() {
+        let logits = (random(1, &[2, 3, 2, 3]) * 3.).unwrap();
+        for reduction in [JaccardReduction::Mean, JaccardReduction::Sum] {
+            let reference = |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels(), reduction);
+            let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels(), reduction);
+            assert_same("soft_jaccard", &[logits.clone()], f, reference);
+        }
+    }
+}
