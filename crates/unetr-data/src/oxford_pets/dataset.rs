@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{CORRUPT_PETS, OxfordPetsConfig};
 use crate::class_map::{ClassMap, ClassTable};
 use crate::files::{file_names, read_pair, stem, unpaired};
-use crate::{Dataset, Error, ExifOrientation, Result, Sample, Split};
+use crate::{Dataset, Error, Result, Sample, Split};
 
 const LAYOUT: &str = "images/NAME.jpg and annotations/trimaps/NAME.png;\n\
     get them with `unetr_data::download_oxford_pets`, or unpack images.tar.gz and annotations.tar.gz \
@@ -28,8 +28,9 @@ const LAYOUT: &str = "images/NAME.jpg and annotations/trimaps/NAME.png;\n\
 #[derive(Debug, Clone)]
 pub struct OxfordPets {
     root: PathBuf,
-    orientation: ExifOrientation,
+    cfg: OxfordPetsConfig,
     names: Vec<String>,
+    /// The photos that are there but left out.
     excluded: Vec<String>,
     classes: ClassTable,
 }
@@ -89,7 +90,7 @@ impl OxfordPets {
         }
         Ok(Self {
             root: root.into(),
-            orientation: cfg.orientation,
+            cfg: cfg.clone(),
             names,
             excluded,
             classes: ClassTable::new(&ClassMap::new([(1, 0), (2, 1), (3, 2)]))?,
@@ -145,7 +146,7 @@ impl OxfordPets {
         text.lines()
             .filter(|line| !line.starts_with('#'))
             .filter_map(|line| line.split_whitespace().next())
-            .filter(|name| !self.excluded.iter().any(|excluded| excluded == name))
+            .filter(|name| !self.cfg.exclude.iter().any(|excluded| excluded == name))
             .map(|name| match index.get(name) {
                 Some(&index) => Ok(index),
                 None => Err(Error::Listed {
@@ -170,7 +171,7 @@ impl Dataset for OxfordPets {
             .root
             .join("annotations/trimaps")
             .join(format!("{name}.png"));
-        read_pair(name, &image, &mask, self.orientation, &self.classes)
+        read_pair(name, &image, &mask, self.cfg.orientation, &self.classes)
     }
 
     fn name(&self, index: usize) -> String {
