@@ -109,7 +109,8 @@ fn decode(bytes: &[u8], orientation: ExifOrientation) -> ImageResult<DynamicImag
     let mut decoder = reader.into_decoder()?;
     limits().reserve(decoder.total_bytes())?;
     let turn = match orientation {
-        ExifOrientation::Apply => Some(decoder.orientation()?),
+        // Metadata that can't be read is no reason to lose the photo.
+        ExifOrientation::Apply => decoder.orientation().ok(),
         ExifOrientation::Ignore => None,
     };
     let mut image = DynamicImage::from_decoder(decoder)?;
@@ -136,6 +137,8 @@ fn is_truncated_jpeg(bytes: &[u8]) -> bool {
             }
             // Fill bytes may precede a marker.
             [0xFF, 0xFF, ..] => rest = &rest[1..],
+            // Markers without a length.
+            [0xFF, 0x01 | 0xD0..=0xD8, ..] => rest = &rest[2..],
             [0xFF, _, high, low, ..] => {
                 let length = usize::from(u16::from_be_bytes([*high, *low]));
                 let Some(next) = rest.get(2 + length..) else {

@@ -13,7 +13,7 @@ pub struct DownloadConfig {
     /// 30 seconds; 1,000 by default.
     pub backoff_ms: u64,
     /// How long to wait for a connection, an answer or the next bytes, in seconds; 60 by default.
-    pub timeout_secs: u64,
+    pub timeout_secs: NonZeroU32,
     /// What an archive may hold.
     pub limits: UnpackLimits,
 }
@@ -23,7 +23,7 @@ impl Default for DownloadConfig {
         Self {
             attempts: const { NonZeroU32::new(8).expect("8 is not 0") },
             backoff_ms: 1_000,
-            timeout_secs: 60,
+            timeout_secs: const { NonZeroU32::new(60).expect("60 is not 0") },
             limits: UnpackLimits::default(),
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn fetch(
 }
 
 fn agent(cfg: &DownloadConfig) -> Agent {
-    let timeout = Some(Duration::from_secs(cfg.timeout_secs));
+    let timeout = Some(Duration::from_secs(cfg.timeout_secs.get().into()));
     Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("unetr-data/", env!("CARGO_PKG_VERSION")))

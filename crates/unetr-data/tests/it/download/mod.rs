@@ -24,7 +24,7 @@ fn quick() -> DownloadConfig {
     DownloadConfig {
         attempts: 3.try_into().unwrap(),
         backoff_ms: 1,
-        timeout_secs: 5,
+        timeout_secs: 5.try_into().unwrap(),
         ..DownloadConfig::default()
     }
 }
