@@ -1,6 +1,6 @@
 use std::fs;
 
-use unetr_data::{ArchiveSource, DownloadEvent, Error, download_archive};
+use unetr_data::{ArchiveSource, DownloadConfig, DownloadEvent, Error, download_archive};
 
 use super::archive::{md5, official};
 use super::server::{Answer, Server};
@@ -56,6 +56,28 @@ fn a_broken_connection_is_resumed() {
     );
     download(root.path(), &source(&server.url, &bytes)).unwrap();
     assert_eq!(server.requests(), [None, Some(40_000), Some(50_000)]);
+    assert_eq!(listing(root.path()), UNPACKED);
+}
+
+#[test]
+fn a_silent_connection_is_given_up_and_resumed() {
+    let root = tempfile::tempdir().unwrap();
+    let bytes = official();
+    let server = Server::new(bytes.clone(), [Answer::Stall(40_000), Answer::Whole]);
+    let cfg = DownloadConfig {
+        timeout_secs: 1.try_into().unwrap(),
+        ..quick()
+    };
+    let source = source(&server.url, &bytes);
+    let mut problems = Vec::new();
+    download_archive(root.path(), &source, &cfg, &mut |event| {
+        if let DownloadEvent::Retrying { problem, .. } = event {
+            problems.push(problem.to_string());
+        }
+    })
+    .unwrap();
+    assert_eq!(server.requests(), [None, Some(40_000)]);
+    assert!(problems[0].contains("broke after 40000"), "{problems:?}");
     assert_eq!(listing(root.path()), UNPACKED);
 }
 

@@ -10,6 +10,8 @@ pub enum Answer {
     Whole,
     /// As `Whole`, but hangs up after this many bytes of the body.
     Cut(usize),
+    /// As `Cut`, but keeps the connection open and silent.
+    Stall(usize),
     /// Sends the file from its start, whatever the range.
     NoRange,
     /// Sends a range that was not asked for.
@@ -36,6 +38,7 @@ impl Server {
             answers.into_iter().collect::<Vec<_>>(),
         );
         thread::spawn(move || {
+            let mut stalled = Vec::new();
             for (turn, stream) in listener.incoming().enumerate() {
                 let stream = stream.unwrap();
                 let range = read_range(&stream);
@@ -43,6 +46,9 @@ impl Server {
                 let answer = answers.get(turn).copied().unwrap_or(Answer::Status(404));
                 // A client that hangs up first is fine.
                 let _ = respond(&stream, answer, &file, range);
+                if matches!(answer, Answer::Stall(_)) {
+                    stalled.push(stream);
+                }
             }
         });
         Self { url, requests }
@@ -77,7 +83,7 @@ fn respond(
     let total = file.len();
     let (range, sent) = match answer {
         Answer::Whole => (range, total),
-        Answer::Cut(bytes) => (range, bytes),
+        Answer::Cut(bytes) | Answer::Stall(bytes) => (range, bytes),
         Answer::WrongRange => (range.map(|start| start + 1), total),
         Answer::NoRange | Answer::NoLength => (None, total),
         Answer::Status(status) => {
