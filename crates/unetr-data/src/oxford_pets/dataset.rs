@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CORRUPT_PETS, OxfordPetsConfig};
 use crate::class_map::{ClassMap, ClassTable};
-use crate::files::{file_names, read_pair, stem, unpaired};
+use crate::files::{file_names, read_pair, unpaired};
 use crate::{Dataset, Error, Result, Sample, Split};
 
 const LAYOUT: &str = "images/NAME.jpg and annotations/trimaps/NAME.png;\n\
@@ -72,13 +72,17 @@ impl OxfordPets {
         let files = file_names(&images, &["jpg"])?;
         let (excluded, names): (Vec<_>, Vec<_>) = files
             .iter()
-            .map(|file| stem(file).to_string())
+            .filter_map(|file| file.strip_suffix(".jpg"))
+            .map(String::from)
             .partition(|name| cfg.exclude.contains(name));
         if names.is_empty() {
             return Err(layout(root, "there is no photo in images/".into()));
         }
         let masked = file_names(&masks, &["png"])?;
-        let masked: BTreeSet<_> = masked.iter().map(|file| stem(file)).collect();
+        let masked: BTreeSet<_> = masked
+            .iter()
+            .filter_map(|file| file.strip_suffix(".png"))
+            .collect();
         let lonely: Vec<_> = names
             .iter()
             .map(String::as_str)
