@@ -22,6 +22,98 @@ pub enum Error {
         /// What the decoder said.
         source: image::ImageError,
     },
+    /// A JPEG file ends before its end-of-image marker.
+    #[error(
+        "{path}: the JPEG file is cut off: it has no end-of-image marker after its first scan; fetch it again or exclude it by name",
+        path = path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A mask file holds colours, or values beyond 8 bits, instead of one class value a pixel.
+    #[error(
+        "{path}: the mask has {found}, expected one value of 0 to 255 a pixel; save it as an 8-bit gray or palette PNG",
+        path = path.display()
+    )]
+    MaskFormat {
+        /// The file.
+        path: PathBuf,
+        /// What the pixels are.
+        found: String,
+    },
+    /// A mask holds a value that stands for no class.
+    #[error(
+        "{path}: mask value {value} at column {x}, row {y}; expected {expected}; correct the mask or exclude the file by name",
+        path = path.display()
+    )]
+    MaskValue {
+        /// The file.
+        path: PathBuf,
+        /// The first stray value.
+        value: u8,
+        /// Its column, counted from 0.
+        x: u32,
+        /// Its row, counted from 0.
+        y: u32,
+        /// The values that stand for a class.
+        expected: String,
+    },
+    /// A photo and its mask differ in size.
+    #[error(
+        "{image} is {image_width}x{image_height} but its mask {mask} is {mask_width}x{mask_height}; \
+         expected equal sizes; correct one of them, check the photo's EXIF orientation or exclude it by name",
+        image = image.display(), mask = mask.display(),
+        image_width = image_size.0, image_height = image_size.1,
+        mask_width = mask_size.0, mask_height = mask_size.1
+    )]
+    SizeMismatch {
+        /// The photo's file.
+        image: PathBuf,
+        /// The photo's width and height.
+        image_size: (u32, u32),
+        /// The mask's file.
+        mask: PathBuf,
+        /// The mask's width and height.
+        mask_size: (u32, u32),
+    },
+    /// A folder is missing, empty or laid out in another way.
+    #[error("{path}: {found}; expected {expected}", path = path.display())]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+        /// What was expected and how to get it.
+        expected: String,
+    },
+    /// Files that should come in pairs have no partner.
+    #[error("{path}: {count} without a partner: {examples}", path = path.display())]
+    Unpaired {
+        /// The folder where the partners should be.
+        path: PathBuf,
+        /// How many files have no partner there, and of what kind.
+        count: String,
+        /// The first few of them, and what to do.
+        examples: String,
+    },
+    /// A list of names has one that is not in the data set.
+    #[error(
+        "{list}: `{name}` is listed but not among the images; restore its file, take it off the list or exclude it by name",
+        list = list.display()
+    )]
+    Listed {
+        /// The list's file.
+        list: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// A class map that can't be.
+    #[error("class map: {0}")]
+    ClassMap(String),
+    /// A fraction outside of 0 to 1.
+    #[error("training fraction {0} is not between 0 and 1")]
+    Fraction(f64),
     /// A sample was asked for beyond the end of its dataset.
     #[error("index {index} is out of range for a dataset of {len} samples")]
     Index {
@@ -30,9 +122,46 @@ pub enum Error {
         /// The dataset's length.
         len: usize,
     },
+    /// A server could not be reached, or answered with something else than the archive.
+    #[cfg(feature = "download")]
+    #[error("{url}: {problem}; try again later or fetch the file by hand")]
+    Http {
+        /// What was asked for.
+        url: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// A downloaded archive is not the one that was expected.
+    #[cfg(feature = "download")]
+    #[error("{path}: {found}, expected {expected}; remove the file and download it again", path = path.display())]
+    Checksum {
+        /// The archive.
+        path: PathBuf,
+        /// Its size or checksum.
+        found: String,
+        /// The size or checksum it should have.
+        expected: String,
+    },
+    /// An archive holds something that is never unpacked.
+    #[cfg(feature = "download")]
+    #[error("{path}: {problem}; nothing was unpacked, get the archive from its official source", path = path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// The entry and what is wrong with it.
+        problem: String,
+    },
     /// Candle could not build a tensor.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// For `map_err`: names the file or folder of an I/O error.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
 }
 
 /// A result with this crate's [`enum@Error`].

@@ -1,11 +1,33 @@
-//! Segmentation datasets, joint image and mask transforms and a deterministic parallel loader.
+#![doc = include_str!("../README.md")]
 
+mod class_map;
 mod dataset;
+mod decode;
+#[cfg(feature = "download")]
+mod download;
 mod error;
+mod files;
+mod folder;
+mod numpy_rng;
+mod oxford_pets;
 mod rng;
 mod sample;
+mod split;
+mod subset;
 
+pub use class_map::ClassMap;
 pub use dataset::Dataset;
+pub use decode::{ExifOrientation, read_image, read_mask};
+#[cfg(feature = "download")]
+pub use download::{
+    ArchiveSource, DownloadConfig, DownloadEvent, UnpackLimits, download_archive,
+    download_oxford_pets,
+};
 pub use error::{Error, Result};
+pub use folder::{FolderConfig, FolderDataset};
+pub use numpy_rng::NumpyRng;
+pub use oxford_pets::{CORRUPT_PETS, OxfordPets, OxfordPetsConfig, Species};
 pub use rng::{SampleRng, sample_rng};
 pub use sample::{Image, Sample};
+pub use split::Split;
+pub use subset::Subset;

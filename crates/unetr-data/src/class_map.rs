@@ -1,0 +1,139 @@
+use std::collections::BTreeMap;
+
+use image::GrayImage;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Which class the values in a mask file stand for.
+///
+/// # Examples
+/// ```
+/// use unetr_data::ClassMap;
+///
+/// // Pascal VOC: 21 classes as they are, 255 for pixels that count for nothing.
+/// let voc = ClassMap::identity(21).ignore(255);
+/// // Oxford-IIIT Pet: 1, 2, 3 in the files.
+/// let pets = ClassMap::new([(1, 0), (2, 1), (3, 2)]);
+/// assert_eq!(pets.num_classes(), 3);
+/// voc.validate()?;
+/// # Ok::<(), unetr_data::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassMap {
+    /// Value in the file → class, counted from 0. Several values may stand for one class.
+    pub classes: BTreeMap<u8, u8>,
+    /// A value that is left as it is, for the `ignore_index` of losses and metrics; none by
+    /// default.
+    #[serde(default)]
+    pub ignore: Option<u8>,
+}
+
+impl ClassMap {
+    /// Maps these values to these classes; any other value is an error when it is met.
+    pub fn new(classes: impl IntoIterator<Item = (u8, u8)>) -> Self {
+        Self {
+            classes: classes.into_iter().collect(),
+            ignore: None,
+        }
+    }
+
+    /// The values 0 to `classes - 1` are the classes already.
+    pub fn identity(classes: u8) -> Self {
+        Self::new((0..classes).map(|class| (class, class)))
+    }
+
+    /// Leaves `value` as it is in the mask, to be ignored by losses and metrics.
+    #[must_use]
+    pub fn ignore(mut self, value: u8) -> Self {
+        self.ignore = Some(value);
+        self
+    }
+
+    /// How many classes there are: the greatest, plus 1.
+    pub fn num_classes(&self) -> usize {
+        self.classes
+            .values()
+            .max()
+            .map_or(0, |&max| usize::from(max) + 1)
+    }
+
+    /// Checks that the classes are 0, 1, 2 … without a gap and that the ignored value is neither
+    /// mapped nor the number of a class.
+    ///
+    /// # Errors
+    /// When one of these does not hold.
+    pub fn validate(&self) -> Result<()> {
+        let count = self.num_classes();
+        if count == 0 {
+            return Err(Error::ClassMap(
+                "it maps no value; give at least one".into(),
+            ));
+        }
+        if let Some(gap) =
+            (0..count).find(|&c| !self.classes.values().any(|&v| usize::from(v) == c))
+        {
+            return Err(Error::ClassMap(format!(
+                "no value stands for class {gap} of {count}; number the classes from 0 without a gap"
+            )));
+        }
+        if let Some(value) = self.ignore
+            && (self.classes.contains_key(&value) || usize::from(value) < count)
+        {
+            return Err(Error::ClassMap(format!(
+                "the ignored value {value} is also a mapped value or the number of a class; \
+                 choose one that is neither, such as 255"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A checked [`ClassMap`] as a look-up table.
+#[derive(Debug, Clone)]
+pub(crate) struct ClassTable {
+    table: [Option<u8>; 256],
+    expected: String,
+}
+
+/// The first value of a mask that stands for no class.
+#[derive(Debug)]
+pub(crate) struct StrayValue {
+    pub(crate) value: u8,
+    pub(crate) x: u32,
+    pub(crate) y: u32,
+}
+
+impl ClassTable {
+    pub(crate) fn new(map: &ClassMap) -> Result<Self> {
+        map.validate()?;
+        let mut table = [None; 256];
+        for (&value, &class) in &map.classes {
+            table[usize::from(value)] = Some(class);
+        }
+        if let Some(value) = map.ignore {
+            table[usize::from(value)] = Some(value);
+        }
+        let values: Vec<_> = (0..=u8::MAX)
+            .filter(|&value| table[usize::from(value)].is_some())
+            .map(|value| value.to_string())
+            .collect();
+        let expected = format!("one of {}", values.join(", "));
+        Ok(Self { table, expected })
+    }
+
+    /// The values that stand for a class, in words.
+    pub(crate) fn expected(&self) -> &str {
+        &self.expected
+    }
+
+    /// Replaces every value by its class.
+    pub(crate) fn apply(&self, mask: &mut GrayImage) -> Result<(), StrayValue> {
+        for (x, y, pixel) in mask.enumerate_pixels_mut() {
+            let value = pixel.0[0];
+            pixel.0[0] = self.table[usize::from(value)].ok_or(StrayValue { value, x, y })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use tar::{Archive, Entry, EntryType};
+
+use super::{ArchiveSource, DownloadEvent, UnpackLimits};
+use crate::{Error, Result};
+
+/// Unpacks the folder of `source` from `archive` into `root`.
+///
+/// It is unpacked beside its place and renamed when it is whole, so that a crash leaves nothing
+/// half; what a crashed run left is removed first.
+pub(super) fn unpack(
+    archive: &Path,
+    root: &Path,
+    source: &ArchiveSource,
+    limits: &UnpackLimits,
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
+) -> Result<()> {
+    let staging = root.join(format!(".{}.unpacking", source.folder));
+    if staging.exists() {
+        fs::remove_dir_all(&staging).map_err(Error::io(&staging))?;
+    }
+    fs::create_dir(&staging).map_err(Error::io(&staging))?;
+    let unpacked = unpack_into(&staging, archive, source, limits, progress).and_then(|()| {
+        let target = root.join(&source.folder);
+        fs::rename(staging.join(&source.folder), &target).map_err(Error::io(target))
+    });
+    let removed = fs::remove_dir_all(&staging).map_err(Error::io(&staging));
+    unpacked.and(removed)
+}
+
+fn unpack_into(
+    staging: &Path,
+    archive: &Path,
+    source: &ArchiveSource,
+    limits: &UnpackLimits,
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
+) -> Result<()> {
+    let refuse = |problem: String| Error::Archive {
+        path: archive.into(),
+        problem,
+    };
+    let unreadable = |e: io::Error| refuse(format!("it cannot be read: {e}"));
+    let file = File::open(archive).map_err(Error::io(archive))?;
+    let mut tar = Archive::new(GzDecoder::new(BufReader::new(file)));
+    let (mut count, mut total) = (0_u64, 0_u64);
+    // Raw: extension headers come as entries of their own, so that the limits hold for them too.
+    for entry in tar.entries().map_err(unreadable)?.raw(true) {
+        let mut entry = entry.map_err(unreadable)?;
+        count += 1;
+        total = total.saturating_add(entry.size());
+        if count > limits.entries || total > limits.total_bytes {
+            return Err(refuse(format!(
+                "more than {} entries or {} bytes",
+                limits.entries, limits.total_bytes
+            )));
+        }
+        if let Some(inside) = destination(&entry, &source.folder, limits).map_err(refuse)? {
+            write_entry(&mut entry, &staging.join(inside), unreadable)?;
+        }
+        progress(DownloadEvent::Unpacking {
+            file: &source.file,
+            entries: count,
+        });
+    }
+    if !staging.join(&source.folder).is_dir() {
+        return Err(refuse(format!("no file in a folder `{}`", source.folder)));
+    }
+    // The gzip checksum stands behind the padding of the last entry.
+    io::copy(&mut tar.into_inner().take(1 << 20), &mut io::sink()).map_err(unreadable)?;
+    Ok(())
+}
+
+/// Where an entry is written, relative to the folder that is unpacked into; `None` for what is
+/// skipped: folders (they are made for their files), extension headers (the data set's names are
+/// short), AppleDouble files and whatever lies outside of `folder`.
+fn destination<R: Read>(
+    entry: &Entry<'_, R>,
+    folder: &str,
+    limits: &UnpackLimits,
+) -> Result<Option<PathBuf>, String> {
+    let bytes = entry.path_bytes();
+    let shown = String::from_utf8_lossy(&bytes);
+    let kind = entry.header().entry_type();
+    match kind {
+        EntryType::Regular | EntryType::Directory => {}
+        EntryType::XHeader | EntryType::XGlobalHeader => return Ok(None),
+        _ => {
+            return Err(format!(
+                "`{shown}` is of kind {kind:?}, neither a file nor a folder"
+            ));
+        }
+    }
+    if shown.contains(['\\', ':', '\0', char::REPLACEMENT_CHARACTER]) {
+        return Err(format!(
+            "`{}` is not a portable name",
+            shown.escape_default()
+        ));
+    }
+    let mut inside = PathBuf::new();
+    for component in Path::new(shown.as_ref()).components() {
+        match component {
+            Component::Normal(name) => inside.push(name),
+            Component::CurDir => {}
+            _ => return Err(format!("`{shown}` leads out of the archive's own folder")),
+        }
+    }
+    if entry.size() > limits.file_bytes {
+        let (size, limit) = (entry.size(), limits.file_bytes);
+        return Err(format!("`{shown}` has {size} bytes, more than {limit}"));
+    }
+    let is_folder = kind == EntryType::Directory || shown.ends_with('/');
+    let is_apple_double = inside
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"));
+    let is_inside = inside.starts_with(folder) && inside != Path::new(folder);
+    Ok((is_inside && !is_folder && !is_apple_double).then_some(inside))
+}
+
+fn write_entry(
+    entry: &mut impl Read,
+    path: &Path,
+    unreadable: impl Fn(io::Error) -> Error,
+) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    }
+    let mut file = File::create(path).map_err(Error::io(path))?;
+    let mut buffer = [0; 32 << 10];
+    loop {
+        let count = entry.read(&mut buffer).map_err(&unreadable)?;
+        if count == 0 {
+            return Ok(());
+        }
+        file.write_all(&buffer[..count]).map_err(Error::io(path))?;
+    }
+}

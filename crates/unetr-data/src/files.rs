@@ -1,0 +1,76 @@
+use std::fs;
+use std::path::Path;
+
+use crate::class_map::ClassTable;
+use crate::{Error, ExifOrientation, Image, Result, Sample, read_image, read_mask};
+
+/// The names of the files in `folder` with one of these lower-case extensions, in the order in
+/// which Python sorts paths: by code point, extension included. Hidden files, such as the
+/// AppleDouble `._NAME` beside NAME, are left out.
+pub(crate) fn file_names(folder: &Path, extensions: &[&str]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        let entry = entry.map_err(Error::io(folder))?;
+        let Ok(name) = entry.file_name().into_string() else {
+            let source = std::io::Error::other("the file's name is not UTF-8; rename it");
+            return Err(Error::io(entry.path())(source));
+        };
+        let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
+        if !name.starts_with('.') && extension.is_some_and(|e| extensions.contains(&e.as_str())) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// A file's name without its extension.
+pub(crate) fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// The error about files whose partners are not in `folder`; `kind` names the files.
+pub(crate) fn unpaired(folder: &Path, kind: &str, names: &[&str], advice: &str) -> Error {
+    const SHOWN: usize = 5;
+    let mut examples = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        examples.push_str(", …");
+    }
+    Error::Unpaired {
+        path: folder.into(),
+        count: format!("{} {kind}", names.len()),
+        examples: format!("{examples}; {advice}"),
+    }
+}
+
+/// Reads a photo and its mask, checks that they fit and maps the mask's values to classes.
+pub(crate) fn read_pair(
+    name: &str,
+    image_path: &Path,
+    mask_path: &Path,
+    orientation: ExifOrientation,
+    classes: &ClassTable,
+) -> Result<Sample> {
+    let image = read_image(image_path, orientation)?;
+    let mut mask = read_mask(mask_path)?;
+    if image.dimensions() != mask.dimensions() {
+        return Err(Error::SizeMismatch {
+            image: image_path.into(),
+            image_size: image.dimensions(),
+            mask: mask_path.into(),
+            mask_size: mask.dimensions(),
+        });
+    }
+    classes.apply(&mut mask).map_err(|stray| Error::MaskValue {
+        path: mask_path.into(),
+        value: stray.value,
+        x: stray.x,
+        y: stray.y,
+        expected: classes.expected().into(),
+    })?;
+    Ok(Sample {
+        name: name.into(),
+        image: Image::U8(image),
+        mask,
+    })
+}
