@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+
 //! Segmentation datasets, joint image and mask transforms and a deterministic parallel loader.
 
 mod batch;
