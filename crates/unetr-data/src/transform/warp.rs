@@ -52,15 +52,16 @@ impl Rotation {
             for (out, (source_x, source_y)) in row.iter_mut().zip(self.row(y, width)) {
                 let (x, y) = (floor(source_x), floor(source_y));
                 let (fx, fy) = (source_x - x as f64, source_y - y as f64);
-                let [top_left, top_right, bottom_left, bottom_right] =
-                    if x >= 0 && y >= 0 && x + 1 < width as i64 && y + 1 < height as i64 {
-                        let first = y as usize * width + x as usize;
-                        let (above, below) = (&pixels[first..][..2], &pixels[first + width..][..2]);
-                        [above[0], above[1], below[0], below[1]]
-                    } else {
-                        [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)]
-                            .map(|(x, y)| pixel_or_fill(x, y))
-                    };
+                let inside = x >= 0 && y >= 0 && x + 1 < width as i64 && y + 1 < height as i64;
+                let corners = if inside {
+                    let first = y as usize * width + x as usize;
+                    let (above, below) = (&pixels[first..][..2], &pixels[first + width..][..2]);
+                    [above[0], above[1], below[0], below[1]]
+                } else {
+                    [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)]
+                        .map(|(x, y)| pixel_or_fill(x, y))
+                };
+                let [top_left, top_right, bottom_left, bottom_right] = corners;
                 for channel in 0..3 {
                     let mix = |a: u8, b: u8| f64::from(a) + fx * (f64::from(b) - f64::from(a));
                     let above = mix(top_left[channel], top_right[channel]);

@@ -24,6 +24,7 @@ struct Colours {
     panics: Option<usize>,
     delay: Duration,
     reads: AtomicUsize,
+    reading: AtomicUsize,
 }
 
 impl Colours {
@@ -42,8 +43,10 @@ impl Dataset for Colours {
 
     fn get(&self, index: usize) -> Result<Sample> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        self.reading.fetch_add(1, Ordering::SeqCst);
         // The earlier of a few samples take the longest, so that they come out of order.
         sleep(self.delay * (4 - index as u32 % 4));
+        self.reading.fetch_sub(1, Ordering::SeqCst);
         if self.panics == Some(index) {
             panic!("sample {index} is haunted");
         }
@@ -202,20 +205,20 @@ fn every_epoch_and_seed_has_its_own_order_and_its_own_augmentation() {
 
 #[test]
 fn the_remainder_is_kept_or_dropped() {
-    let sizes = |remainder| {
-        let loader = loader(
-            Colours::new(23),
-            DataLoaderConfig {
-                remainder,
-                ..config(4, 5)
-            },
-        );
+    let epoch = |remainder| {
+        let dataset = Arc::new(Colours::new(23));
+        let config = DataLoaderConfig {
+            remainder,
+            ..config(4, 5)
+        };
+        let loader = DataLoader::new(dataset.clone(), augment(), config).unwrap();
         let sizes: Vec<usize> = indices(loader.epoch(0)).iter().map(Vec::len).collect();
         assert_eq!(sizes.len(), loader.batches_per_epoch());
-        sizes
+        (sizes, dataset.reads.load(Ordering::SeqCst))
     };
-    assert_eq!(sizes(Remainder::Keep), [5, 5, 5, 5, 3]);
-    assert_eq!(sizes(Remainder::Drop), [5, 5, 5, 5]);
+    assert_eq!(epoch(Remainder::Keep), (vec![5, 5, 5, 5, 3], 23));
+    // What is dropped is not read either.
+    assert_eq!(epoch(Remainder::Drop), (vec![5, 5, 5, 5], 20));
 }
 
 #[test]
@@ -358,19 +361,20 @@ fn dropping_an_epoch_ends_its_threads() {
     let loader = DataLoader::new(dataset.clone(), augment(), config).unwrap();
     let mut epoch = loader.epoch(0);
     epoch.next().unwrap().unwrap();
+    while dataset.reading.load(Ordering::SeqCst) < 4 {
+        sleep(Duration::from_micros(100));
+    }
     let start = Instant::now();
     drop(epoch);
+    assert_eq!(
+        dataset.reading.load(Ordering::SeqCst),
+        0,
+        "a thread was not waited for"
+    );
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "{:?}",
         start.elapsed()
-    );
-    let reads = dataset.reads.load(Ordering::SeqCst);
-    sleep(Duration::from_millis(60));
-    assert_eq!(
-        dataset.reads.load(Ordering::SeqCst),
-        reads,
-        "a thread went on reading"
     );
     drop(loader);
     assert_eq!(
