@@ -95,9 +95,10 @@ impl RandomResizedCrop {
     /// Cuts out a given part and resizes it.
     ///
     /// # Errors
-    /// When the part is not inside the photo, mask and photo differ in size, or the photo is
-    /// normalised already.
+    /// When the part is not inside the photo, the output would have no pixels, mask and photo
+    /// differ in size, or the photo is normalised already.
     pub fn apply_params(&self, mut sample: Sample, region: Region) -> Result<Sample> {
+        check_size(NAME, self.size)?;
         let [height, width] = sample.size()?;
         if !region.fits([height, width]) {
             return Err(Error::InvalidTransform {

@@ -29,6 +29,7 @@ impl Resize {
 
 impl Transform for Resize {
     fn apply(&self, mut sample: Sample, _: &mut SampleRng) -> Result<Sample> {
+        check_size("Resize", self.size)?;
         let whole = Region::whole(sample.size()?);
         let pixels = into_u8(sample.image, "Resize")?;
         sample.image = Image::U8(resize_bilinear(&pixels, whole, self.size));

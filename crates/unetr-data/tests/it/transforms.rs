@@ -393,6 +393,23 @@ fn wrong_settings_are_found_before_any_sample() {
 }
 
 #[test]
+fn wrong_parameters_are_errors_without_a_check() {
+    let sample = Fixture::open().input();
+    let refused = |size, region| {
+        let crop = RandomResizedCrop::new(size);
+        let error = crop.apply_params(sample.clone(), region).unwrap_err();
+        error.to_string()
+    };
+    let whole = Region::whole([80, 96]);
+    assert!(refused([0, 8], whole).contains("size is 0x8"));
+    let beyond = Region { x: 1, ..whole };
+    assert!(refused([8, 8], beyond).contains("not inside a photo of 96x80"));
+    let empty = Region { width: 0, ..whole };
+    assert!(refused([8, 8], empty).contains("not inside"));
+    assert!(Resize::new([8, 0]).apply(sample, &mut rng()).is_err());
+}
+
+#[test]
 fn nothing_but_the_end_comes_after_normalize() {
     let late: [Step; 8] = [
         Affine::new([0.0, 1.0], 0).into(),
