@@ -1,3 +1,4 @@
+use crate::{Error, Result};
 use image::{GrayImage, Rgb32FImage, RgbImage};
 
 /// The pixels of a photo, interleaved RGB.
@@ -31,4 +32,32 @@ pub struct Sample {
     pub image: Image,
     /// The class of every pixel, counted from 0.
     pub mask: GrayImage,
+}
+
+impl Sample {
+    /// Height and width in pixels, which photo and mask share.
+    ///
+    /// # Errors
+    /// When the mask has another size than the photo, or there are no pixels.
+    pub fn size(&self) -> Result<[usize; 2]> {
+        let image = height_width(self.image.dimensions());
+        let mask = height_width(self.mask.dimensions());
+        if image != mask {
+            return Err(Error::MaskSize {
+                name: self.name.clone(),
+                image,
+                mask,
+            });
+        }
+        if image.contains(&0) {
+            return Err(Error::NoPixels {
+                name: self.name.clone(),
+            });
+        }
+        Ok(image)
+    }
+}
+
+fn height_width((width, height): (u32, u32)) -> [usize; 2] {
+    [height as usize, width as usize]
 }

@@ -7,6 +7,8 @@ mod decode;
 mod download;
 mod fixtures;
 mod folder;
+mod loader;
 mod numpy_rng;
 mod oxford_pets;
 mod split;
+mod transforms;

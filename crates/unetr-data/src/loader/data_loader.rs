@@ -1,0 +1,127 @@
+use super::{DataLoaderConfig, EpochIter, OnBroken, Order, job::Job};
+use crate::{Dataset, PixelType, Result, Transform, rng::below, sample_rng};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Reads a dataset in batches, epoch by epoch.
+///
+/// # Examples
+/// ```no_run
+/// use unetr_data::{Compose, DataLoader, DataLoaderConfig};
+/// # fn run(pets: impl unetr_data::Dataset + 'static) -> unetr_data::Result<()> {
+/// let transforms = Compose::tutorial_train([256, 256]);
+/// let loader = DataLoader::new(pets, transforms, DataLoaderConfig::train(72))?;
+/// for epoch in 0..50 {
+///     for batch in loader.epoch(epoch) {
+///         let batch = batch?;
+///         println!("{:?} {:?}", batch.images.dims(), batch.masks.dims());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct DataLoader {
+    dataset: SharedDataset,
+    transform: Arc<dyn Transform>,
+    config: DataLoaderConfig,
+    skipped: Arc<AtomicUsize>,
+}
+
+/// A dataset that several threads read.
+#[derive(Clone)]
+pub(super) struct SharedDataset(pub(super) Arc<dyn Dataset>);
+
+impl std::fmt::Debug for SharedDataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} samples", self.0.len())
+    }
+}
+
+impl DataLoader {
+    /// Checks the configuration and the transforms; no sample is read yet.
+    ///
+    /// Dataset and transform may be shared: an `Arc` of either is one too.
+    ///
+    /// # Errors
+    /// When the configuration does not suit the dataset, or a transform's settings or place are
+    /// wrong.
+    pub fn new(
+        dataset: impl Dataset + 'static,
+        transform: impl Transform + 'static,
+        config: DataLoaderConfig,
+    ) -> Result<Self> {
+        config.validate(dataset.len())?;
+        transform.check(PixelType::U8)?;
+        Ok(Self {
+            dataset: SharedDataset(Arc::new(dataset)),
+            transform: Arc::new(transform),
+            config,
+            skipped: Arc::default(),
+        })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &DataLoaderConfig {
+        &self.config
+    }
+
+    /// How many batches an epoch has, as long as no sample is skipped as broken.
+    pub fn batches_per_epoch(&self) -> usize {
+        self.config.batches(self.dataset.0.len())
+    }
+
+    /// How many samples were skipped as broken since the loader was made.
+    pub fn skipped(&self) -> usize {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// Starts an epoch. The workers begin at once; they end with the iterator.
+    ///
+    /// The same `epoch` gives the same batches each time.
+    pub fn epoch(&self, epoch: u64) -> EpochIter {
+        self.epoch_from(epoch, 0)
+    }
+
+    /// Starts an epoch at a later batch, to resume; what comes before it is not read.
+    ///
+    /// The batches are those that [`epoch`](Self::epoch) gives from there on. Samples skipped as
+    /// broken before `first_batch` are not known here: where there were any, the batches start that
+    /// many samples earlier.
+    pub fn epoch_from(&self, epoch: u64, first_batch: usize) -> EpochIter {
+        let mut order = self.order(epoch);
+        if self.config.on_broken == OnBroken::Fail {
+            // What would be dropped at the end need not be read.
+            order.truncate(
+                self.batches_per_epoch()
+                    .saturating_mul(self.config.batch_size),
+            );
+        }
+        let start = first_batch
+            .saturating_mul(self.config.batch_size)
+            .min(order.len());
+        let job = Job {
+            dataset: self.dataset.clone(),
+            transform: self.transform.clone(),
+            seed: self.config.seed,
+            epoch,
+            order: order.split_off(start),
+        };
+        EpochIter::new(job, &self.config, self.skipped.clone())
+    }
+
+    /// The dataset's indices in the order of an epoch.
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.dataset.0.len()).collect();
+        if self.config.order == Order::Shuffled {
+            // No sample has the index u64::MAX, so the order has a generator of its own.
+            let mut rng = sample_rng(self.config.seed, epoch, u64::MAX);
+            for i in (1..order.len()).rev() {
+                order.swap(i, below(&mut rng, i + 1));
+            }
+        }
+        order
+    }
+}

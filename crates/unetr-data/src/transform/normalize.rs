@@ -1,0 +1,85 @@
+use super::{PixelType, Transform, pixels::into_u8};
+use crate::{Error, Image, Result, Sample, SampleRng};
+use image::Rgb32FImage;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Makes a photo's 8-bit pixels floats: `(v - 255 mean) / (255 std)` for each channel.
+///
+/// Computed as albumentations does, `(v - mean * 255) * (1 / (std * 255))` in f32, so that the
+/// floats are the same bit for bit.
+///
+/// # Examples
+/// ```
+/// use unetr_data::Normalize;
+///
+/// // Pixels from -1 to 1, for a network that was not trained on ImageNet's statistics.
+/// let normalize = Normalize { mean: [0.5; 3], std: [0.5; 3] };
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Normalize {
+    /// The mean of red, green and blue on a scale of 0 to 1; ImageNet's by default.
+    pub mean: [f32; 3],
+    /// The standard deviation of red, green and blue on that scale; ImageNet's by default.
+    pub std: [f32; 3],
+}
+
+impl Default for Normalize {
+    fn default() -> Self {
+        Self {
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        }
+    }
+}
+
+impl Normalize {
+    /// What each 8-bit value of each channel becomes.
+    fn tables(&self) -> [[f32; 256]; 3] {
+        std::array::from_fn(|channel| {
+            let shift = self.mean[channel] * 255.0;
+            let scale = 1.0 / (self.std[channel] * 255.0);
+            std::array::from_fn(|value| (value as f32 - shift) * scale)
+        })
+    }
+}
+
+impl Transform for Normalize {
+    fn apply(&self, mut sample: Sample, _: &mut SampleRng) -> Result<Sample> {
+        let pixels = into_u8(sample.image, "Normalize")?;
+        let [red, green, blue] = self.tables();
+        let (rgb, _) = pixels.as_chunks::<3>();
+        let floats: Vec<f32> = rgb
+            .iter()
+            .flat_map(|&[r, g, b]| [red[r as usize], green[g as usize], blue[b as usize]])
+            .collect();
+        let (width, height) = pixels.dimensions();
+        let floats = Rgb32FImage::from_raw(width, height, floats)
+            .expect("there are as many floats as there were bytes");
+        sample.image = Image::F32(floats);
+        Ok(sample)
+    }
+
+    fn check(&self, pixels: PixelType) -> Result<PixelType> {
+        if !self.mean.iter().all(|m| m.is_finite())
+            || !self.std.iter().all(|s| s.is_finite() && *s > 0.0)
+        {
+            return Err(Error::InvalidTransform {
+                transform: "Normalize",
+                reason: format!(
+                    "mean is {:?} and std is {:?}; they must be finite and std above 0",
+                    self.mean, self.std
+                ),
+            });
+        }
+        pixels.require_u8("Normalize")?;
+        Ok(PixelType::F32)
+    }
+}
+
+impl fmt::Display for Normalize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Normalize(mean {:?}, std {:?})", self.mean, self.std)
+    }
+}

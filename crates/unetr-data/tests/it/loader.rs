@@ -1,0 +1,435 @@
+//! Order, bounds, errors and shutdown of the loader.
+
+use candle_core::DType;
+use image::{GrayImage, Rgb, RgbImage};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use unetr_data::{
+    Affine, Batch, Compose, DataLoader, DataLoaderConfig, Dataset, Error, HorizontalFlip, Image,
+    Normalize, OnBroken, Order, Probability, Remainder, Resize, Result, Sample,
+};
+
+/// Photos of one colour that tells the index, some of them broken.
+#[derive(Default)]
+struct Colours {
+    len: usize,
+    broken: Vec<usize>,
+    panics: Option<usize>,
+    delay: Duration,
+    reads: AtomicUsize,
+    reading: AtomicUsize,
+}
+
+impl Colours {
+    fn new(len: usize) -> Self {
+        Self {
+            len,
+            ..Self::default()
+        }
+    }
+}
+
+impl Dataset for Colours {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn get(&self, index: usize) -> Result<Sample> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.reading.fetch_add(1, Ordering::SeqCst);
+        // The earlier of a few samples take the longest, so that they come out of order.
+        sleep(self.delay * (4 - index as u32 % 4));
+        self.reading.fetch_sub(1, Ordering::SeqCst);
+        if self.panics == Some(index) {
+            panic!("sample {index} is haunted");
+        }
+        if self.broken.contains(&index) {
+            return Err(Error::Io {
+                path: format!("pets/{index}.jpg").into(),
+                source: std::io::ErrorKind::UnexpectedEof.into(),
+            });
+        }
+        let colour = Rgb([index as u8, (index / 2) as u8, 255 - index as u8]);
+        let mut image = RgbImage::from_pixel(6, 5, colour);
+        image.put_pixel(0, 0, Rgb([0, 0, 0]));
+        Ok(Sample {
+            name: self.name(index),
+            image: Image::U8(image),
+            mask: GrayImage::from_fn(6, 5, |x, _| [(x % 3) as u8].into()),
+        })
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("pet_{index}")
+    }
+}
+
+fn augment() -> Compose {
+    Compose::default()
+        .then(Affine {
+            p: Probability::HALF,
+            ..Affine::new([-90.0, 90.0], 2)
+        })
+        .then(HorizontalFlip::default())
+        .then(Resize::new([4, 4]))
+        .then(Normalize::default())
+}
+
+fn config(workers: usize, batch_size: usize) -> DataLoaderConfig {
+    DataLoaderConfig {
+        batch_size,
+        workers,
+        seed: 12,
+        ..DataLoaderConfig::default()
+    }
+}
+
+fn loader(dataset: Colours, config: DataLoaderConfig) -> DataLoader {
+    DataLoader::new(dataset, augment(), config).unwrap()
+}
+
+/// All that a batch holds.
+fn content(batch: &Batch) -> (Vec<usize>, Vec<u32>, Vec<u8>) {
+    let images = batch
+        .images
+        .flatten_all()
+        .unwrap()
+        .to_vec1::<f32>()
+        .unwrap();
+    let masks = batch.masks.flatten_all().unwrap().to_vec1().unwrap();
+    (
+        batch.indices.clone(),
+        images.into_iter().map(f32::to_bits).collect(),
+        masks,
+    )
+}
+
+fn contents(batches: impl Iterator<Item = Result<Batch>>) -> Vec<(Vec<usize>, Vec<u32>, Vec<u8>)> {
+    batches.map(|batch| content(&batch.unwrap())).collect()
+}
+
+fn indices(batches: impl Iterator<Item = Result<Batch>>) -> Vec<Vec<usize>> {
+    batches.map(|batch| batch.unwrap().indices).collect()
+}
+
+#[test]
+fn batches_have_shape_and_type() {
+    let loader = loader(Colours::new(5), config(2, 2));
+    let batch = loader.epoch(0).next().unwrap().unwrap();
+    assert_eq!(batch.images.dims(), [2, 3, 4, 4]);
+    assert_eq!(batch.masks.dims(), [2, 4, 4]);
+    assert_eq!(
+        (batch.images.dtype(), batch.masks.dtype()),
+        (DType::F32, DType::U8)
+    );
+    assert_eq!(batch.len(), 2);
+    let moved = batch.to_device(&candle_core::Device::Cpu).unwrap();
+    assert_eq!(content(&moved), content(&batch));
+}
+
+#[test]
+fn images_are_planes_of_what_the_dataset_gave() {
+    let dataset = Colours::new(3);
+    let samples = (0..3).map(|i| (i, dataset.get(i).unwrap()));
+    let batch = Batch::collate(samples).unwrap();
+    assert_eq!(batch.images.dims(), [3, 3, 5, 6]);
+    assert_eq!(batch.images.dtype(), DType::U8);
+    let images = batch.images.flatten_all().unwrap().to_vec1::<u8>().unwrap();
+    // Sample 2: its blue plane is 253, but for the black pixel at its start.
+    let blue = &images[(2 * 3 + 2) * 30..][..30];
+    assert_eq!(blue[0], 0);
+    assert!(blue[1..].iter().all(|value| *value == 253));
+    assert_eq!(
+        batch.masks.to_vec3::<u8>().unwrap()[1][0],
+        [0, 1, 2, 0, 1, 2]
+    );
+}
+
+#[test]
+fn the_number_of_workers_changes_nothing() {
+    let run = |workers| {
+        let dataset = Colours {
+            delay: Duration::from_micros(300),
+            ..Colours::new(23)
+        };
+        let loader = loader(dataset, config(workers, 4));
+        contents(loader.epoch(0).chain(loader.epoch(1)))
+    };
+    let expected = run(0);
+    assert_eq!(expected.len(), 12);
+    for workers in [1, 2, 5] {
+        assert_eq!(run(workers), expected, "{workers} workers");
+    }
+}
+
+#[test]
+fn an_epoch_can_be_repeated_and_has_every_sample_once() {
+    let loader = loader(Colours::new(23), config(3, 4));
+    assert_eq!(contents(loader.epoch(7)), contents(loader.epoch(7)));
+    let seen: Vec<usize> = indices(loader.epoch(7)).concat();
+    assert_eq!(seen.len(), 23);
+    assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), (0..23).collect());
+}
+
+#[test]
+fn every_epoch_and_seed_has_its_own_order_and_its_own_augmentation() {
+    let first = loader(Colours::new(23), config(2, 23));
+    let other = loader(
+        Colours::new(23),
+        DataLoaderConfig {
+            seed: 13,
+            ..config(2, 23)
+        },
+    );
+    let orders: BTreeSet<_> = [first.epoch(0), first.epoch(1), other.epoch(0)]
+        .map(indices)
+        .into_iter()
+        .collect();
+    assert_eq!(orders.len(), 3);
+
+    let sequential = DataLoaderConfig {
+        order: Order::Sequential,
+        ..config(2, 23)
+    };
+    let loader = loader(Colours::new(23), sequential);
+    assert_eq!(indices(loader.epoch(3)), [(0..23).collect::<Vec<_>>()]);
+    assert_ne!(contents(loader.epoch(0)), contents(loader.epoch(1)));
+}
+
+#[test]
+fn the_remainder_is_kept_or_dropped() {
+    let epoch = |remainder| {
+        let dataset = Arc::new(Colours::new(23));
+        let config = DataLoaderConfig {
+            remainder,
+            ..config(4, 5)
+        };
+        let loader = DataLoader::new(dataset.clone(), augment(), config).unwrap();
+        let sizes: Vec<usize> = indices(loader.epoch(0)).iter().map(Vec::len).collect();
+        assert_eq!(sizes.len(), loader.batches_per_epoch());
+        (sizes, dataset.reads.load(Ordering::SeqCst))
+    };
+    assert_eq!(epoch(Remainder::Keep), (vec![5, 5, 5, 5, 3], 23));
+    // What is dropped is not read either.
+    assert_eq!(epoch(Remainder::Drop), (vec![5, 5, 5, 5], 20));
+}
+
+#[test]
+fn an_epoch_resumes_without_reading_what_came_before() {
+    for workers in [0, 3] {
+        let dataset = Arc::new(Colours::new(23));
+        let loader = DataLoader::new(dataset.clone(), augment(), config(workers, 4)).unwrap();
+        let whole = contents(loader.epoch(5));
+        let reads = dataset.reads.swap(0, Ordering::SeqCst);
+        assert_eq!(reads, 23);
+        assert_eq!(contents(loader.epoch_from(5, 4)), whole[4..]);
+        assert_eq!(dataset.reads.load(Ordering::SeqCst), 23 - 4 * 4);
+        assert_eq!(loader.epoch_from(5, 6).count(), 0);
+        assert_eq!(loader.epoch_from(5, usize::MAX).count(), 0);
+    }
+}
+
+#[test]
+fn a_broken_sample_ends_the_epoch_by_name() {
+    for workers in [0, 3] {
+        let dataset = Colours {
+            broken: vec![9],
+            ..Colours::new(23)
+        };
+        let sequential = DataLoaderConfig {
+            order: Order::Sequential,
+            ..config(workers, 4)
+        };
+        let mut epoch = loader(dataset, sequential).epoch(0);
+        assert_eq!(epoch.next().unwrap().unwrap().indices, [0, 1, 2, 3]);
+        assert_eq!(epoch.next().unwrap().unwrap().indices, [4, 5, 6, 7]);
+        let error = epoch.next().unwrap().unwrap_err().to_string();
+        assert!(
+            error.starts_with("sample pet_9 (index 9): pets/9.jpg: "),
+            "{error}"
+        );
+        assert!(epoch.next().is_none());
+    }
+}
+
+#[test]
+fn a_panic_is_an_error_even_where_broken_samples_are_skipped() {
+    for workers in [0, 1, 3] {
+        let dataset = Colours {
+            panics: Some(6),
+            ..Colours::new(23)
+        };
+        let config = DataLoaderConfig {
+            on_broken: OnBroken::Skip,
+            ..config(workers, 4)
+        };
+        let results: Vec<_> = loader(dataset, config).epoch(0).collect();
+        let error = results.last().unwrap().as_ref().unwrap_err();
+        assert!(
+            matches!(error, Error::WorkerPanic { index: 6, .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("pet_6"), "{error}");
+        assert!(error.to_string().contains("sample 6 is haunted"), "{error}");
+        assert!(results[..results.len() - 1].iter().all(Result::is_ok));
+    }
+}
+
+#[test]
+fn skipped_samples_are_counted_and_replaced() {
+    for workers in [0, 3] {
+        let dataset = Colours {
+            broken: vec![0, 1, 2, 3, 4, 11],
+            ..Colours::new(17)
+        };
+        let config = DataLoaderConfig {
+            on_broken: OnBroken::Skip,
+            order: Order::Sequential,
+            prefetch: 1,
+            ..config(workers, 4)
+        };
+        let loader = loader(dataset, config);
+        let mut epoch = loader.epoch(0);
+        let batches = indices(epoch.by_ref());
+        assert_eq!(
+            batches,
+            [vec![5, 6, 7, 8], vec![9, 10, 12, 13], vec![14, 15, 16]]
+        );
+        assert_eq!(epoch.skipped(), 6);
+        assert_eq!(loader.epoch(1).count(), 3);
+        assert_eq!(loader.skipped(), 12);
+    }
+}
+
+#[test]
+fn an_epoch_of_broken_samples_is_an_error() {
+    let dataset = Colours {
+        broken: (0..9).collect(),
+        ..Colours::new(9)
+    };
+    let config = DataLoaderConfig {
+        on_broken: OnBroken::Skip,
+        ..config(2, 4)
+    };
+    let results: Vec<_> = loader(dataset, config).epoch(0).collect();
+    assert!(
+        matches!(results[..], [Err(Error::NoBatch { skipped: 9 })]),
+        "{results:?}"
+    );
+}
+
+#[test]
+fn workers_stay_within_the_prefetch_bound() {
+    let (batch_size, prefetch) = (3, 2);
+    let dataset = Arc::new(Colours::new(100));
+    let config = DataLoaderConfig {
+        prefetch,
+        ..config(4, batch_size)
+    };
+    let loader = DataLoader::new(dataset.clone(), augment(), config).unwrap();
+    let mut epoch = loader.epoch(0);
+    for handed_out in 0..5 {
+        let bound = (handed_out + prefetch) * batch_size;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while dataset.reads.load(Ordering::SeqCst) < bound && Instant::now() < deadline {
+            sleep(Duration::from_millis(1));
+        }
+        // Time enough to read further, if anything did.
+        sleep(Duration::from_millis(20));
+        assert_eq!(dataset.reads.load(Ordering::SeqCst), bound);
+        epoch.next().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn dropping_an_epoch_ends_its_threads() {
+    let dataset = Arc::new(Colours {
+        delay: Duration::from_millis(5),
+        ..Colours::new(10_000)
+    });
+    let config = DataLoaderConfig {
+        prefetch: 1000,
+        ..config(4, 4)
+    };
+    let loader = DataLoader::new(dataset.clone(), augment(), config).unwrap();
+    let mut epoch = loader.epoch(0);
+    epoch.next().unwrap().unwrap();
+    while dataset.reading.load(Ordering::SeqCst) < 4 {
+        sleep(Duration::from_micros(100));
+    }
+    let start = Instant::now();
+    drop(epoch);
+    assert_eq!(
+        dataset.reading.load(Ordering::SeqCst),
+        0,
+        "a thread was not waited for"
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    drop(loader);
+    assert_eq!(
+        Arc::strong_count(&dataset),
+        1,
+        "a thread still holds the dataset"
+    );
+}
+
+#[test]
+fn samples_of_two_sizes_are_named() {
+    let mut samples: Vec<_> = (0..3)
+        .map(|i| (i, Colours::new(3).get(i).unwrap()))
+        .collect();
+    samples[2].1.image = Image::U8(RgbImage::new(7, 5));
+    samples[2].1.mask = GrayImage::new(7, 5);
+    let error = Batch::collate(samples).unwrap_err().to_string();
+    assert!(
+        error.starts_with("pet_0 is 5x6 u8 but pet_2 is 5x7 u8"),
+        "{error}"
+    );
+    assert!(matches!(Batch::collate([]), Err(Error::EmptyBatch)));
+}
+
+#[test]
+fn wrong_settings_are_refused_before_any_sample_is_read() {
+    let refused = |len, config, transform: Compose| {
+        let dataset = Arc::new(Colours::new(len));
+        let error = DataLoader::new(dataset.clone(), transform, config).unwrap_err();
+        assert_eq!(dataset.reads.load(Ordering::SeqCst), 0);
+        error.to_string()
+    };
+    assert!(refused(9, config(1, 0), augment()).contains("batch_size is 0"));
+    assert!(refused(0, config(1, 4), augment()).contains("no samples"));
+    let no_prefetch = DataLoaderConfig {
+        prefetch: 0,
+        ..config(1, 4)
+    };
+    assert!(refused(9, no_prefetch, augment()).contains("prefetch is 0"));
+    let train = DataLoaderConfig::train(10);
+    assert!(refused(9, train, augment()).contains("fewer than the batch size 10"));
+    let late = augment().then(HorizontalFlip::default());
+    assert!(refused(9, config(1, 4), late).contains("HorizontalFlip"));
+}
+
+#[test]
+fn configuration_survives_json() {
+    let config = DataLoaderConfig {
+        on_broken: OnBroken::Skip,
+        ..DataLoaderConfig::evaluation(3)
+    };
+    let json = serde_json::to_string(&config).unwrap();
+    assert_eq!(
+        serde_json::from_str::<DataLoaderConfig>(&json).unwrap(),
+        config
+    );
+    assert!(serde_json::from_str::<DataLoaderConfig>(r#"{"batch": 3}"#).is_err());
+}
