@@ -176,7 +176,9 @@ fn names_that_leave_the_folder_are_refused() {
 fn a_step_is_replaced_and_a_run_rewound() {
     let folder = tempfile::tempdir().unwrap();
     let mut checkpoints = open(folder.path(), 3, Mode::Max);
-    [(10, 0.1), (20, 0.2), (30, 0.3)].map(|(step, value)| save(&mut checkpoints, step, value));
+    for (step, value) in [(10, 0.1), (20, 0.2), (30, 0.3)] {
+        save(&mut checkpoints, step, value);
+    }
     save(&mut checkpoints, 20, 0.9);
     assert_eq!(steps(&checkpoints), [10, 20, 30]);
     assert_eq!(checkpoints.best().unwrap().metrics()["score"], 0.9);

@@ -34,8 +34,11 @@ fn both_lines_cross_the_panel() {
     for colour in [TRAINING, VALIDATION] {
         let columns = columns(&picture, colour);
         let (first, last) = (columns[0], columns[columns.len() - 1]);
-        // Without gaps: every column between the first and the last marker has the colour.
-        assert_eq!(columns.len() as u32, last - first + 1);
+        // Whole but for the rims of the markers, of two pixels and the antialiasing.
+        assert!(
+            columns.windows(2).all(|pair| pair[1] - pair[0] <= 4),
+            "{columns:?}"
+        );
         assert!(last - first > 500, "{first} to {last}");
     }
 }
