@@ -33,7 +33,7 @@ pub struct PredictionSample {
 
 /// Draws samples in rows: image, mask, both, prediction, both; with a legend of the classes.
 ///
-/// Every picture is scaled to fit a cell of 256 pixels a side. Classes lie over the image at half
+/// Every picture is scaled so that its longer side has 256 pixels. Classes lie over the image at half
 /// opacity.
 ///
 /// # Errors
@@ -68,28 +68,27 @@ pub fn draw_predictions(samples: &[PredictionSample], palette: &Palette) -> Resu
             });
         }
     }
-    let rows = samples.len() as u32;
+    let rows: u32 = samples
+        .iter()
+        .map(|sample| fit(sample.image.dimensions()).1 + GAP)
+        .sum();
     let mut canvas = Canvas::new(
         2 * MARGIN + COLUMNS * CELL + (COLUMNS - 1) * GAP,
-        MARGIN + HEADER + rows * (CELL + GAP) + LEGEND,
+        MARGIN + HEADER + rows + LEGEND,
     );
     let column_x = |column: u32| MARGIN + column * (CELL + GAP);
     for (column, title) in (0..).zip(TITLES) {
         let centre = ((column_x(column) + CELL / 2) as i32, MARGIN as i32);
         canvas.text(title, centre, TEXT, (Align::Centre, Weight::Medium), INK);
     }
-    for (row, sample) in (0..).zip(samples) {
-        let y = MARGIN + HEADER + row * (CELL + GAP);
+    let mut y = MARGIN + HEADER;
+    for sample in samples {
         for (column, picture) in (0..).zip(cells(sample, palette)) {
-            let x = column_x(column) + (CELL - picture.width()) / 2;
-            canvas.place(&picture, x, y + (CELL - picture.height()) / 2);
+            canvas.place(&picture, column_x(column) + (CELL - picture.width()) / 2, y);
         }
+        y += fit(sample.image.dimensions()).1 + GAP;
     }
-    legend(
-        &mut canvas,
-        palette,
-        MARGIN + HEADER + rows * (CELL + GAP) + 10,
-    );
+    legend(&mut canvas, palette, y + 10);
     Ok(canvas.finish())
 }
 
