@@ -83,12 +83,12 @@ impl Canvas {
         } else {
             &pairs
         } {
-            let columns_of = |low: f32, high: f32, from: u32, to: u32| {
+            let span = |low: f32, high: f32, from: u32, to: u32| {
                 ((low - reach).max(from as f32) as u32).min(to)
                     ..((high + reach).max(0.0) as u32 + 1).min(to)
             };
-            for y in columns_of(from.1.min(to.1), from.1.max(to.1), top, bottom) {
-                for x in columns_of(from.0.min(to.0), from.0.max(to.0), left, right) {
+            for y in span(from.1.min(to.1), from.1.max(to.1), top, bottom) {
+                for x in span(from.0.min(to.0), from.0.max(to.0), left, right) {
                     let distance = distance((x as f32 + 0.5, y as f32 + 0.5), from, to);
                     let cover = (radius + 0.5 - distance).clamp(0.0, 1.0);
                     let cell = &mut coverage[(y - top) as usize * columns + (x - left) as usize];
