@@ -1,0 +1,205 @@
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::handle::{Header, MetricsFile, StateFile};
+use super::{Checkpoint, CheckpointWriter, FORMAT, METRICS, Retention, STATE};
+use crate::Result;
+use crate::error::At;
+
+const PREFIX: &str = "step-";
+const TEMPORARY: &str = ".tmp-";
+
+/// The checkpoints of a training run: a folder that keeps the best few by a metric and the last.
+///
+/// Opening changes nothing on disk, so that another process may look at a run while it trains.
+/// Every [`save`](Self::save) removes what an interrupted one has left, and what is neither among
+/// the best nor the last.
+///
+/// # Examples
+/// ```
+/// # use std::collections::BTreeMap;
+/// # use unetr_train::{Checkpoints, Mode, Retention};
+/// # fn main() -> unetr_train::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path();
+/// let retention = Retention::best(2, "validation/mean_iou", Mode::Max);
+/// let mut checkpoints = Checkpoints::open(folder, retention)?;
+///
+/// let metrics = BTreeMap::from([("validation/mean_iou".to_owned(), 0.507)]);
+/// checkpoints.save(3550, 50, &metrics, &"the run's own state", |files| {
+///     files.bytes("model.bin", b"weights")
+/// })?;
+///
+/// let best = checkpoints.best().expect("one was just saved");
+/// assert_eq!(best.epoch(), 50);
+/// assert_eq!(best.bytes("model.bin")?, b"weights");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    retention: Retention,
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Checkpoints {
+    /// Finds the checkpoints in `folder`, which need not exist yet.
+    ///
+    /// A folder with a checkpoint's name that can't be read as one is left out, with a warning in
+    /// the log that says why.
+    ///
+    /// # Errors
+    /// When the folder exists but can't be listed.
+    pub fn open(folder: impl Into<PathBuf>, retention: Retention) -> Result<Self> {
+        let folder = folder.into();
+        let mut checkpoints = Vec::new();
+        for path in entries(&folder)? {
+            if !starts_with(&path, PREFIX) {
+                continue;
+            }
+            match Checkpoint::open(path) {
+                Ok(checkpoint) => checkpoints.push(checkpoint),
+                Err(error) => log::warn!("skipped a checkpoint: {error}"),
+            }
+        }
+        checkpoints.sort_by_key(Checkpoint::step);
+        Ok(Self {
+            folder,
+            retention,
+            checkpoints,
+        })
+    }
+
+    /// All checkpoints, the oldest first.
+    pub fn list(&self) -> &[Checkpoint] {
+        &self.checkpoints
+    }
+
+    /// The checkpoint with the best value of the metric; of equal ones the earliest. None when no
+    /// checkpoint has a value.
+    pub fn best(&self) -> Option<&Checkpoint> {
+        self.retention.ranking(&self.checkpoints).into_iter().next()
+    }
+
+    /// The checkpoint of the highest step, from which training is resumed.
+    pub fn last(&self) -> Option<&Checkpoint> {
+        self.checkpoints.last()
+    }
+
+    /// Writes a checkpoint and removes those that are no longer kept.
+    ///
+    /// `files` writes the contents, model and optimiser for example; `state` is any small value
+    /// that is needed to go on. A checkpoint of the same step is replaced.
+    ///
+    /// # Errors
+    /// When `files` fails or the disk refuses. Existing checkpoints are then as before.
+    pub fn save(
+        &mut self,
+        step: u64,
+        epoch: u64,
+        metrics: &BTreeMap<String, f64>,
+        state: &impl Serialize,
+        files: impl FnOnce(&mut CheckpointWriter) -> Result<()>,
+    ) -> Result<()> {
+        fs::create_dir_all(&self.folder).at(&self.folder)?;
+        self.clean()?;
+
+        let name = format!("{PREFIX}{step:07}");
+        let aside = self.folder.join(format!("{TEMPORARY}{name}"));
+        let place = self.folder.join(&name);
+        let header = Header {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            step,
+            epoch,
+        };
+        let mut writer = CheckpointWriter::create(aside.clone())?;
+        files(&mut writer)?;
+        let state = serde_json::to_vec_pretty(&StateFile { header, state }).at(&aside)?;
+        writer.write(STATE, &state)?;
+        let metrics = serde_json::to_vec_pretty(&MetricsFile(metrics.clone())).at(&aside)?;
+        writer.write(METRICS, &metrics)?;
+
+        if place.exists() {
+            self.remove(&place)?;
+        }
+        writer.publish(&place)?;
+        self.checkpoints
+            .retain(|checkpoint| checkpoint.step() != step);
+        self.checkpoints.push(Checkpoint::open(place)?);
+        self.checkpoints.sort_by_key(Checkpoint::step);
+        self.prune()
+    }
+
+    /// Removes the checkpoints after `step`, from which training is about to be resumed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn rewind(&mut self, step: u64) -> Result<()> {
+        self.drop_where(|checkpoint, _| checkpoint.step() > step)
+    }
+
+    fn prune(&mut self) -> Result<()> {
+        let retention = self.retention.clone();
+        self.drop_where(|checkpoint, all| !retention.keeps(checkpoint, all))
+    }
+
+    fn drop_where(&mut self, unwanted: impl Fn(&Checkpoint, &[Checkpoint]) -> bool) -> Result<()> {
+        let all = std::mem::take(&mut self.checkpoints);
+        let (dropped, kept): (Vec<_>, Vec<_>) = all
+            .iter()
+            .cloned()
+            .partition(|checkpoint| unwanted(checkpoint, &all));
+        self.checkpoints = kept;
+        dropped
+            .iter()
+            .try_for_each(|checkpoint| self.remove(checkpoint.path()))
+    }
+
+    /// Renames a checkpoint before it is deleted: half of one must never look like a whole one.
+    fn remove(&self, path: &Path) -> Result<()> {
+        let name = path
+            .file_name()
+            .unwrap_or(OsStr::new("checkpoint"))
+            .to_string_lossy();
+        let aside = self.folder.join(format!("{TEMPORARY}old-{name}"));
+        fs::rename(path, &aside).at(path)?;
+        fs::remove_dir_all(&aside).at(&aside)
+    }
+
+    /// Removes what interrupted writes and removals have left.
+    fn clean(&self) -> Result<()> {
+        for path in entries(&self.folder)? {
+            if starts_with(&path, TEMPORARY) {
+                log::warn!("removed {}, left by an interrupted run", path.display());
+                fs::remove_dir_all(&path).at(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folders within a folder; none if that doesn't exist.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listing = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing.at(folder)?,
+    };
+    let paths: Vec<PathBuf> = listing
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()
+        .at(folder)?;
+    Ok(paths.into_iter().filter(|path| path.is_dir()).collect())
+}
+
+fn starts_with(path: &Path, prefix: &str) -> bool {
+    path.file_name()
+        .and_then(OsStr::to_str)
+        .is_some_and(|name| name.starts_with(prefix))
+}

@@ -1,0 +1,127 @@
+use std::path::{Path, PathBuf};
+
+/// What can go wrong while training, storing or reporting.
+///
+/// Every variant that concerns a file names it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file is not the JSON that was expected.
+    #[error("{path}: {source}; the file was written by something else or is damaged", path = path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A line of a history is not a record.
+    #[error("{path}: line {line} is not a record: {source}; remove the line or the file", path = path.display())]
+    Record {
+        /// The history's file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A checkpoint was written in another format.
+    #[error(
+        "{path}: checkpoint format {found}, expected {expected}; read it with the version of this crate that wrote it",
+        path = path.display()
+    )]
+    Format {
+        /// The checkpoint's state file.
+        path: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The format this version reads.
+        expected: u32,
+    },
+    /// A checkpoint's file cannot have this name.
+    #[error(
+        "{name:?} cannot be a file of a checkpoint; expected a plain file name other than state.json and metrics.json, \
+         given once"
+    )]
+    FileName {
+        /// The name.
+        name: String,
+    },
+    /// Tensors could not be stored or read.
+    #[error("{path}: {source}", path = path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What the format's library said.
+        source: safetensors::SafeTensorError,
+    },
+    /// A configuration makes no sense.
+    #[error("{what} is {found}, expected {expected}")]
+    Config {
+        /// The setting.
+        what: &'static str,
+        /// Its value.
+        found: String,
+        /// What would make sense.
+        expected: &'static str,
+    },
+    /// A picture of predictions was asked for without a sample or with masks of another size.
+    #[error(
+        "sample {index}: image, mask and prediction are {image:?}, {mask:?} and {prediction:?}; expected one size, not empty"
+    )]
+    SampleSize {
+        /// The sample's place, counted from 0.
+        index: usize,
+        /// Width and height of the image.
+        image: (u32, u32),
+        /// Width and height of the mask.
+        mask: (u32, u32),
+        /// Width and height of the prediction.
+        prediction: (u32, u32),
+    },
+    /// Candle could not compute.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// A result with this crate's [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Names the path in what the operating system or a parser says of it.
+pub(crate) trait At<T> {
+    fn at(self, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for std::io::Result<T> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl<T> At<T> for serde_json::Result<T> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Json {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl<T> At<T> for Result<T, safetensors::SafeTensorError> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Safetensors {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,128 @@
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::{History, Record};
+use crate::error::At;
+use crate::{Error, Result};
+
+/// A history on disk: `history.jsonl`, one record per line, appended and flushed at once.
+///
+/// A crash can tear the last line only. It is dropped, with a warning in the log, when the file is
+/// opened again. Numbers that are not finite are the strings `"NaN"`, `"inf"` and `"-inf"`.
+#[derive(Debug)]
+pub struct HistoryFile {
+    path: PathBuf,
+    file: File,
+    history: History,
+}
+
+impl HistoryFile {
+    /// Opens a history to append to it, and makes it if there is none.
+    ///
+    /// # Errors
+    /// When the file can't be opened, or when a line other than the last is not a record.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .at(&path)?;
+        let text = std::fs::read(&path).at(&path)?;
+        let (history, intact) = parse(&text, &path)?;
+        if intact < text.len() {
+            log::warn!("{}: dropped a torn last line", path.display());
+            file.set_len(intact as u64).at(&path)?;
+        }
+        file.seek(SeekFrom::End(0)).at(&path)?;
+        Ok(Self {
+            path,
+            file,
+            history,
+        })
+    }
+
+    /// Reads a history and leaves the file as it is.
+    ///
+    /// # Errors
+    /// When the file can't be read, or when a line other than the last is not a record.
+    pub fn read(path: impl AsRef<Path>) -> Result<History> {
+        let path = path.as_ref();
+        let text = std::fs::read(path).at(path)?;
+        let (history, intact) = parse(&text, path)?;
+        if intact < text.len() {
+            log::warn!("{}: ignored a torn last line", path.display());
+        }
+        Ok(history)
+    }
+
+    /// The records so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Adds a record and writes it through to the disk.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn append(&mut self, record: Record) -> Result<()> {
+        self.file
+            .write_all(&line(&record, &self.path)?)
+            .at(&self.path)?;
+        self.file.sync_data().at(&self.path)?;
+        self.history.push(record);
+        Ok(())
+    }
+
+    /// Drops all records after `step`, from which training is about to be resumed.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn rewind(&mut self, step: u64) -> Result<()> {
+        let mut kept = self.history.clone();
+        kept.rewind(step);
+        if kept == self.history {
+            return Ok(());
+        }
+        let aside = self.path.with_extension("jsonl.tmp");
+        let mut file = File::create(&aside).at(&aside)?;
+        for record in kept.records() {
+            file.write_all(&line(record, &aside)?).at(&aside)?;
+        }
+        file.sync_all().at(&aside)?;
+        std::fs::rename(&aside, &self.path).at(&self.path)?;
+        (self.file, self.history) = (file, kept);
+        Ok(())
+    }
+}
+
+fn line(record: &Record, path: &Path) -> Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(record).at(path)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// The records of a file and the length of its intact part. A line is intact when it ends.
+fn parse(text: &[u8], path: &Path) -> Result<(History, usize)> {
+    let mut history = History::default();
+    let mut intact = 0;
+    for (index, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        if !line.ends_with(b"\n") {
+            break;
+        }
+        intact += line.len();
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let record = serde_json::from_slice(line).map_err(|source| Error::Record {
+            path: path.to_owned(),
+            line: index + 1,
+            source,
+        })?;
+        history.push(record);
+    }
+    Ok((history, intact))
+}

@@ -1,0 +1,12 @@
+//! Pictures of a training run: its curves, and what the model sees.
+
+mod canvas;
+mod chart;
+mod curves;
+mod palette;
+mod predictions;
+mod ticks;
+
+pub use curves::draw_curves;
+pub use palette::Palette;
+pub use predictions::{PredictionSample, draw_predictions};

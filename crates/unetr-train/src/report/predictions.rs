@@ -1,0 +1,143 @@
+use image::imageops::FilterType;
+use image::{GrayImage, Rgb, RgbImage};
+
+use super::Palette;
+use super::canvas::{Align, Canvas, GRID, INK, Weight, blend};
+use crate::{Error, Result};
+
+const CELL: u32 = 256;
+const GAP: u32 = 12;
+const MARGIN: u32 = 24;
+const HEADER: u32 = 44;
+const LEGEND: u32 = 56;
+const TEXT: f32 = 22.0;
+const TITLES: [&str; 5] = [
+    "Image",
+    "Mask",
+    "Image + mask",
+    "Prediction",
+    "Image + prediction",
+];
+const COLUMNS: u32 = TITLES.len() as u32;
+
+/// One row of the picture of predictions: three pictures of one size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PredictionSample {
+    /// The photo.
+    pub image: RgbImage,
+    /// The true class of every pixel.
+    pub mask: GrayImage,
+    /// The predicted class of every pixel.
+    pub prediction: GrayImage,
+}
+
+/// Draws samples in rows: image, mask, both, prediction, both; with a legend of the classes.
+///
+/// Every picture is scaled so that its longer side has 256 pixels. Classes lie over the image at half
+/// opacity.
+///
+/// # Errors
+/// When a sample's pictures differ in size or are empty.
+///
+/// # Examples
+/// ```
+/// # use image::{GrayImage, RgbImage};
+/// # use unetr_train::{Palette, PredictionSample, draw_predictions};
+/// # fn main() -> unetr_train::Result<()> {
+/// let sample = PredictionSample {
+///     image: RgbImage::new(64, 64),
+///     mask: GrayImage::new(64, 64),
+///     prediction: GrayImage::new(64, 64),
+/// };
+/// let palette = Palette::viridis(["pet", "background", "boundary"]);
+/// let picture = draw_predictions(&[sample], &palette)?;
+/// # assert!(picture.width() > 5 * 256);
+/// # Ok(())
+/// # }
+/// ```
+pub fn draw_predictions(samples: &[PredictionSample], palette: &Palette) -> Result<RgbImage> {
+    for (index, sample) in samples.iter().enumerate() {
+        let size = sample.image.dimensions();
+        let (mask, prediction) = (sample.mask.dimensions(), sample.prediction.dimensions());
+        if mask != size || prediction != size || size.0 == 0 || size.1 == 0 {
+            return Err(Error::SampleSize {
+                index,
+                image: size,
+                mask,
+                prediction,
+            });
+        }
+    }
+    let rows: u32 = samples
+        .iter()
+        .map(|sample| fit(sample.image.dimensions()).1 + GAP)
+        .sum();
+    let mut canvas = Canvas::new(
+        2 * MARGIN + COLUMNS * CELL + (COLUMNS - 1) * GAP,
+        MARGIN + HEADER + rows + LEGEND,
+    );
+    let column_x = |column: u32| MARGIN + column * (CELL + GAP);
+    for (column, title) in (0..).zip(TITLES) {
+        let centre = ((column_x(column) + CELL / 2) as i32, MARGIN as i32);
+        canvas.text(title, centre, TEXT, (Align::Centre, Weight::Medium), INK);
+    }
+    let mut y = MARGIN + HEADER;
+    for sample in samples {
+        for (column, picture) in (0..).zip(cells(sample, palette)) {
+            canvas.place(&picture, column_x(column) + (CELL - picture.width()) / 2, y);
+        }
+        y += fit(sample.image.dimensions()).1 + GAP;
+    }
+    legend(&mut canvas, palette, y + 10);
+    Ok(canvas.finish())
+}
+
+/// The five pictures of a sample, scaled to a cell.
+fn cells(sample: &PredictionSample, palette: &Palette) -> [RgbImage; 5] {
+    let (width, height) = fit(sample.image.dimensions());
+    let image = image::imageops::resize(&sample.image, width, height, FilterType::CatmullRom);
+    let colours = |classes: &GrayImage| {
+        let classes = image::imageops::resize(classes, width, height, FilterType::Nearest);
+        RgbImage::from_fn(width, height, |x, y| {
+            palette.colour(classes.get_pixel(x, y).0[0])
+        })
+    };
+    let (mask, prediction) = (colours(&sample.mask), colours(&sample.prediction));
+    let (with_mask, with_prediction) = (overlay(&image, &mask), overlay(&image, &prediction));
+    [image, mask, with_mask, prediction, with_prediction]
+}
+
+/// The largest size of the same proportions that fits a cell.
+fn fit((width, height): (u32, u32)) -> (u32, u32) {
+    let scale = f64::from(CELL) / f64::from(width.max(height));
+    let side = |length: u32| ((f64::from(length) * scale).round() as u32).clamp(1, CELL);
+    (side(width), side(height))
+}
+
+fn overlay(image: &RgbImage, classes: &RgbImage) -> RgbImage {
+    RgbImage::from_fn(image.width(), image.height(), |x, y| {
+        blend(*image.get_pixel(x, y), *classes.get_pixel(x, y), 0.5)
+    })
+}
+
+/// A swatch of each class with its name, from left to right.
+fn legend(canvas: &mut Canvas, palette: &Palette, y: u32) {
+    let mut x = MARGIN;
+    for (name, colour) in palette.classes() {
+        swatch(canvas, x, y, *colour);
+        x += 32;
+        canvas.text(
+            name,
+            (x as i32, y as i32),
+            TEXT,
+            (Align::Left, Weight::Regular),
+            INK,
+        );
+        x += canvas.text_width(name, TEXT, Weight::Regular) + 32;
+    }
+}
+
+fn swatch(canvas: &mut Canvas, x: u32, y: u32, colour: Rgb<u8>) {
+    canvas.fill(x, y + 1, 22, 22, GRID);
+    canvas.fill(x + 1, y + 2, 20, 20, colour);
+}
