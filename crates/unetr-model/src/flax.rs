@@ -23,7 +23,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Result, Tensor};
+use candle_core::Tensor;
 
 use crate::ModelError;
 

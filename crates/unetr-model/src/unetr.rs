@@ -108,7 +108,7 @@ impl Unetr {
         tokens.transpose(1, 2)?.reshape((batch, hidden, rows, columns))
     }
 
-    fn check(&self, images: &Tensor) -> Result<(), ModelError> {
+    fn check(&self, images: &Tensor) -> std::result::Result<(), ModelError> {
         let (channels, [height, width]) = (self.cfg.in_channels, self.cfg.image_size);
         match images.dims() {
             &[batch, c, h, w] if batch > 0 && (c, h, w) == (channels, height, width) => Ok(()),

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+use candle_core::{DType, Device, Shape, Tensor, Var};
 use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
 use rand::SeedableRng;
@@ -96,7 +96,7 @@ impl SimpleBackend for Backend {
         hint: Init,
         dtype: DType,
         device: &Device,
-    ) -> Result<Tensor> {
+    ) -> candle_core::Result<Tensor> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(var) = store.get(name) {
             check_shape(name, var, &shape)?;
@@ -114,7 +114,7 @@ impl SimpleBackend for Backend {
         Ok(tensor)
     }
 
-    fn get_unchecked(&self, name: &str, dtype: DType, _device: &Device) -> Result<Tensor> {
+    fn get_unchecked(&self, name: &str, dtype: DType, _device: &Device) -> candle_core::Result<Tensor> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = || ModelError::MissingParameter { name: name.to_owned() };
         let var = store.get(name).ok_or_else(missing)?;
