@@ -64,7 +64,9 @@ pub enum ModelError {
         width: usize,
     },
     /// A parameter exists with another shape than a module asks for.
-    #[error("parameter {name} has shape {found:?}, expected {expected:?}; the configuration differs")]
+    #[error(
+        "parameter {name} has shape {found:?}, expected {expected:?}; the configuration differs"
+    )]
     ParameterShape {
         /// Its name.
         name: String,
@@ -101,7 +103,9 @@ pub enum ModelError {
         report: LoadReport,
     },
     /// A name is no parameter of the Flax UNETR.
-    #[error("`{name}` is no parameter of the Flax UNETR; expected names like `vit/blocks/0/norm1/scale`")]
+    #[error(
+        "`{name}` is no parameter of the Flax UNETR; expected names like `vit/blocks/0/norm1/scale`"
+    )]
     FlaxName {
         /// The name found.
         name: String,

@@ -104,7 +104,11 @@ impl Layout {
         };
         if tensor.rank() != rank {
             let (name, found) = (name.to_owned(), tensor.dims().to_vec());
-            return Err(ModelError::FlaxShape { name, found, expected });
+            return Err(ModelError::FlaxShape {
+                name,
+                found,
+                expected,
+            });
         }
         let weight = match self {
             Self::Convolution => tensor.permute((3, 2, 0, 1))?,
@@ -119,11 +123,7 @@ impl Layout {
 }
 
 /// Query, key and value, of which `query` names the first, as one tensor.
-fn packed(
-    tree: &HashMap<String, Tensor>,
-    query: &str,
-    leaf: &str,
-) -> Result<Tensor, ModelError> {
+fn packed(tree: &HashMap<String, Tensor>, query: &str, leaf: &str) -> Result<Tensor, ModelError> {
     let parts = ["query", "key", "value"].map(|part| {
         let name = query.replace("/query/", &format!("/{part}/"));
         match tree.get(&name) {
@@ -173,9 +173,13 @@ fn rename(module: &[&str]) -> Option<(String, Layout)> {
         [stage, "blocks", block, "layers", "1", conv, "layers", layer] => {
             rename_conv(&format!("{stage}.blocks.{block}.1"), conv, layer)?
         }
-        [stage, inner @ ("layer" | "conv_block"), conv, "layers", layer] => {
-            rename_conv(&format!("{stage}.{inner}"), conv, layer)?
-        }
+        [
+            stage,
+            inner @ ("layer" | "conv_block"),
+            conv,
+            "layers",
+            layer,
+        ] => rename_conv(&format!("{stage}.{inner}"), conv, layer)?,
         _ => return None,
     };
     Some((name, layout))

@@ -1,4 +1,8 @@
 #![doc = include_str!("../README.md")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a `VarBuilder` is a handle that Candle's constructors take by value"
+)]
 
 mod blocks;
 mod config;

@@ -16,8 +16,14 @@ impl UnetrConfig {
     /// When the file cannot be read, is no configuration, or the configuration is not valid.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ModelError> {
         let path = path.as_ref();
-        let io = |source| ModelError::Io { path: path.to_owned(), source };
-        let json = |source| ModelError::Json { path: path.to_owned(), source };
+        let io = |source| ModelError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let json = |source| ModelError::Json {
+            path: path.to_owned(),
+            source,
+        };
         let text = std::fs::read_to_string(path).map_err(io)?;
         let cfg: Self = serde_json::from_str(&text).map_err(json)?;
         cfg.validate()?;
@@ -30,9 +36,15 @@ impl UnetrConfig {
     /// When the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ModelError> {
         let path = path.as_ref();
-        let json = |source| ModelError::Json { path: path.to_owned(), source };
+        let json = |source| ModelError::Json {
+            path: path.to_owned(),
+            source,
+        };
         let text = serde_json::to_string_pretty(self).map_err(json)?;
-        let io = |source| ModelError::Io { path: path.to_owned(), source };
+        let io = |source| ModelError::Io {
+            path: path.to_owned(),
+            source,
+        };
         std::fs::write(path, text + "\n").map_err(io)
     }
 }
@@ -42,9 +54,16 @@ impl Unetr {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn save(&self, parameters: &Parameters, folder: impl AsRef<Path>) -> Result<(), ModelError> {
+    pub fn save(
+        &self,
+        parameters: &Parameters,
+        folder: impl AsRef<Path>,
+    ) -> Result<(), ModelError> {
         let folder = folder.as_ref();
-        let io = |source| ModelError::Io { path: folder.to_owned(), source };
+        let io = |source| ModelError::Io {
+            path: folder.to_owned(),
+            source,
+        };
         std::fs::create_dir_all(folder).map_err(io)?;
         self.config().write(folder.join(CONFIG))?;
         parameters.save(folder.join(WEIGHTS))
@@ -65,11 +84,17 @@ impl Unetr {
         let weights = folder.join(WEIGHTS);
         let parameters = Parameters::open(&weights, DType::F32, device)?;
         let model = Self::new(&cfg, parameters.var_builder())?;
-        let report = LoadReport { unexpected: parameters.unused(), ..LoadReport::default() };
+        let report = LoadReport {
+            unexpected: parameters.unused(),
+            ..LoadReport::default()
+        };
         if report.is_exact() {
             Ok((model, parameters))
         } else {
-            Err(ModelError::Mismatch { path: weights, report })
+            Err(ModelError::Mismatch {
+                path: weights,
+                report,
+            })
         }
     }
 }

@@ -49,7 +49,13 @@ impl Unetr {
         cfg.validate()?;
         let (hidden, feature, decoder) = (cfg.hidden_size, cfg.feature_size, cfg.decoder());
         let encoder = |i: usize, channels, stages| {
-            PrUpBlock::new(hidden, channels, stages, &decoder, vb.pp(format!("encoder{i}")))
+            PrUpBlock::new(
+                hidden,
+                channels,
+                stages,
+                &decoder,
+                vb.pp(format!("encoder{i}")),
+            )
         };
         let up = |i: usize, inputs, channels| {
             UpBlock::new(inputs, channels, &decoder, vb.pp(format!("decoder{i}")))
@@ -66,7 +72,14 @@ impl Unetr {
             decoder4: up(4, 8 * feature, 4 * feature)?,
             decoder3: up(3, 4 * feature, 2 * feature)?,
             decoder2: up(2, 2 * feature, feature)?,
-            out: Conv2d::new(feature, cfg.classes, 1, point, Bias::Learned, vb.pp("out.conv.conv"))?,
+            out: Conv2d::new(
+                feature,
+                cfg.classes,
+                1,
+                point,
+                Bias::Learned,
+                vb.pp("out.conv.conv"),
+            )?,
         })
     }
 
@@ -85,13 +98,22 @@ impl Unetr {
     /// When the images are not of the configured size.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         self.check(images)?;
-        let VitOutput { normed, hidden_states } = self.vit.forward(images, mode)?;
+        let VitOutput {
+            normed,
+            hidden_states,
+        } = self.vit.forward(images, mode)?;
         let [tap2, tap3, tap4] = self.cfg.taps();
 
         let enc1 = self.encoder1.forward(images, mode)?;
-        let enc2 = self.encoder2.forward(&self.feature_map(&hidden_states[tap2])?, mode)?;
-        let enc3 = self.encoder3.forward(&self.feature_map(&hidden_states[tap3])?, mode)?;
-        let enc4 = self.encoder4.forward(&self.feature_map(&hidden_states[tap4])?, mode)?;
+        let enc2 = self
+            .encoder2
+            .forward(&self.feature_map(&hidden_states[tap2])?, mode)?;
+        let enc3 = self
+            .encoder3
+            .forward(&self.feature_map(&hidden_states[tap3])?, mode)?;
+        let enc4 = self
+            .encoder4
+            .forward(&self.feature_map(&hidden_states[tap4])?, mode)?;
 
         let dec4 = self.feature_map(&normed)?;
         let dec3 = self.decoder5.forward(&dec4, &enc4, mode)?;
@@ -105,16 +127,21 @@ impl Unetr {
     fn feature_map(&self, tokens: &Tensor) -> Result<Tensor> {
         let [rows, columns] = self.cfg.vit().grid();
         let (batch, _, hidden) = tokens.dims3()?;
-        tokens.transpose(1, 2)?.reshape((batch, hidden, rows, columns))
+        tokens
+            .transpose(1, 2)?
+            .reshape((batch, hidden, rows, columns))
     }
 
     fn check(&self, images: &Tensor) -> std::result::Result<(), ModelError> {
         let (channels, [height, width]) = (self.cfg.in_channels, self.cfg.image_size);
         match images.dims() {
             &[batch, c, h, w] if batch > 0 && (c, h, w) == (channels, height, width) => Ok(()),
-            found => {
-                Err(ModelError::Images { found: found.to_vec(), channels, height, width })
-            }
+            found => Err(ModelError::Images {
+                found: found.to_vec(),
+                channels,
+                height,
+                width,
+            }),
         }
     }
 }

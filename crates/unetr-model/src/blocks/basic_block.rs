@@ -32,13 +32,18 @@ impl BasicBlock {
             let cfg = ConvNormActivationConfig {
                 stride,
                 norm: Some(cfg.norm),
-                activation: Activation::LeakyRelu { slope: cfg.leaky_slope },
+                activation: Activation::LeakyRelu {
+                    slope: cfg.leaky_slope,
+                },
                 ..ConvNormActivationConfig::default()
             };
             let (conv, norm) = (vb.pp(format!("conv{i}.conv")), vb.pp(format!("norm{i}")));
             ConvNormActivation::new(inputs, outputs, &cfg, conv, norm)
         };
-        Ok(Self { first: conv(inputs, 1, stride)?, second: conv(outputs, 2, 1)? })
+        Ok(Self {
+            first: conv(inputs, 1, stride)?,
+            second: conv(outputs, 2, 1)?,
+        })
     }
 
     /// Applies the block.

@@ -61,7 +61,11 @@ impl ConvNormActivation {
         conv: VarBuilder<'_>,
         norm: VarBuilder<'_>,
     ) -> Result<Self> {
-        let bias = if cfg.norm.is_none() { Bias::Learned } else { Bias::None };
+        let bias = if cfg.norm.is_none() {
+            Bias::Learned
+        } else {
+            Bias::None
+        };
         let placement = Conv2dConfig {
             stride: cfg.stride,
             padding: cfg.kernel.saturating_sub(1) / 2 * cfg.dilation,
@@ -70,7 +74,10 @@ impl ConvNormActivation {
         };
         Ok(Self {
             conv: Conv2d::new(inputs, outputs, cfg.kernel, placement, bias, conv)?,
-            norm: cfg.norm.map(|cfg| Norm::new(outputs, cfg, norm)).transpose()?,
+            norm: cfg
+                .norm
+                .map(|cfg| Norm::new(outputs, cfg, norm))
+                .transpose()?,
             activation: cfg.activation,
         })
     }
@@ -103,9 +110,14 @@ impl ConvNormActivation {
     fn run(&self, xs: &Tensor, residual: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
         let ys = self.conv.forward(xs)?;
         match (&self.norm, residual) {
-            (Some(norm), _) => {
-                norm.forward(&ys, Epilogue { residual, activation: self.activation }, mode)
-            }
+            (Some(norm), _) => norm.forward(
+                &ys,
+                Epilogue {
+                    residual,
+                    activation: self.activation,
+                },
+                mode,
+            ),
             (None, Some(residual)) => self.activation.apply(&(ys + residual)?),
             (None, None) => self.activation.apply(&ys),
         }

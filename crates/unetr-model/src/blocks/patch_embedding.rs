@@ -34,7 +34,10 @@ impl PatchEmbedding {
         let (patch, hidden) = (cfg.patch_size, cfg.hidden_size);
         let projection = match cfg.patch_projection {
             PatchProjection::Convolution => {
-                let stride = Conv2dConfig { stride: patch, ..Conv2dConfig::default() };
+                let stride = Conv2dConfig {
+                    stride: patch,
+                    ..Conv2dConfig::default()
+                };
                 let vb = vb.pp("patch_embeddings");
                 let conv = Conv2d::new(cfg.in_channels, hidden, patch, stride, Bias::Learned, vb)?;
                 Projection::Convolution(conv)
@@ -52,7 +55,11 @@ impl PatchEmbedding {
             init::truncated_normal(0.02),
         )?;
         let dropout = Dropout::new(cfg.dropout, &vb.pp("dropout").prefix())?;
-        Ok(Self { projection, position_embeddings, dropout })
+        Ok(Self {
+            projection,
+            position_embeddings,
+            dropout,
+        })
     }
 
     /// Embeds images; tokens are in row-major order.
@@ -65,10 +72,15 @@ impl PatchEmbedding {
     /// When the images are not of the configured size.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let tokens = match &self.projection {
-            Projection::Convolution(conv) => conv.forward(images)?.flatten_from(2)?.transpose(1, 2)?,
-            Projection::Perceptron { linear, patch } => linear.forward(&patches(images, *patch)?)?,
+            Projection::Convolution(conv) => {
+                conv.forward(images)?.flatten_from(2)?.transpose(1, 2)?
+            }
+            Projection::Perceptron { linear, patch } => {
+                linear.forward(&patches(images, *patch)?)?
+            }
         };
-        self.dropout.apply(&tokens.broadcast_add(&self.position_embeddings)?, mode)
+        self.dropout
+            .apply(&tokens.broadcast_add(&self.position_embeddings)?, mode)
     }
 }
 

@@ -49,12 +49,16 @@ impl PrUpBlock {
                     transposed: transposed(vb.pp("0.conv"))?,
                     block: Some(UnetBlock::new(outputs, outputs, cfg, vb.pp("1"))?),
                 }),
-                Upsampling::TransposedOnly => {
-                    Ok(Stage { transposed: transposed(vb.pp("conv"))?, block: None })
-                }
+                Upsampling::TransposedOnly => Ok(Stage {
+                    transposed: transposed(vb.pp("conv"))?,
+                    block: None,
+                }),
             }
         };
-        Ok(Self { initial, stages: (0..stages).map(stage).collect::<Result<_>>()? })
+        Ok(Self {
+            initial,
+            stages: (0..stages).map(stage).collect::<Result<_>>()?,
+        })
     }
 
     /// Applies the block.

@@ -33,16 +33,27 @@ impl ResBlock {
         cfg: &DecoderConfig,
         vb: VarBuilder<'_>,
     ) -> Result<Self> {
-        let plain =
-            ConvNormActivationConfig { norm: Some(cfg.norm), ..ConvNormActivationConfig::default() };
-        let activation = Activation::LeakyRelu { slope: cfg.leaky_slope };
-        let active = ConvNormActivationConfig { activation, ..plain };
+        let plain = ConvNormActivationConfig {
+            norm: Some(cfg.norm),
+            ..ConvNormActivationConfig::default()
+        };
+        let activation = Activation::LeakyRelu {
+            slope: cfg.leaky_slope,
+        };
+        let active = ConvNormActivationConfig {
+            activation,
+            ..plain
+        };
         let conv = |inputs, i: usize, cfg: &ConvNormActivationConfig| {
             let (conv, norm) = (vb.pp(format!("conv{i}.conv")), vb.pp(format!("norm{i}")));
             ConvNormActivation::new(inputs, outputs, cfg, conv, norm)
         };
         let changes = inputs != outputs || stride != 1;
-        let shortcut = ConvNormActivationConfig { kernel: 1, stride, ..plain };
+        let shortcut = ConvNormActivationConfig {
+            kernel: 1,
+            stride,
+            ..plain
+        };
         Ok(Self {
             first: conv(inputs, 1, &ConvNormActivationConfig { stride, ..active })?,
             second: conv(outputs, 2, &active)?,

@@ -51,6 +51,7 @@ impl SelfAttention {
     pub fn forward(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
         let qkv = self.qkv.forward(xs)?;
         let mixed = attention(&qkv, self.heads, &self.weights_dropout, mode)?;
-        self.projection_dropout.apply(&self.out_proj.forward(&mixed)?, mode)
+        self.projection_dropout
+            .apply(&self.out_proj.forward(&mixed)?, mode)
     }
 }

@@ -61,7 +61,11 @@ impl Vit {
             .map(|i| EncoderBlock::new(cfg, vb.pp(format!("blocks.{i}"))))
             .collect::<Result<_>>()?;
         let norm = LayerNorm::new(cfg.hidden_size, cfg.layer_norm_eps, vb.pp("norm"))?;
-        Ok(Self { patch_embedding, blocks, norm })
+        Ok(Self {
+            patch_embedding,
+            blocks,
+            norm,
+        })
     }
 
     /// Encodes images.
@@ -79,6 +83,9 @@ impl Vit {
             xs = block.forward(&xs, mode)?;
             hidden_states.push(xs.clone());
         }
-        Ok(VitOutput { normed: self.norm.forward(&xs)?, hidden_states })
+        Ok(VitOutput {
+            normed: self.norm.forward(&xs)?,
+            hidden_states,
+        })
     }
 }

@@ -46,7 +46,10 @@ impl UnetrConfig {
             gelu: Gelu::Erf,
             layer_norm_eps: 1e-5,
             qkv_bias: false,
-            norm: NormConfig::Instance { affine: false, eps: 1e-5 },
+            norm: NormConfig::Instance {
+                affine: false,
+                eps: 1e-5,
+            },
             transposed_bias: false,
             ..Self::tutorial()
         }
@@ -67,7 +70,12 @@ impl UnetrConfig {
 
     /// A network that trains on a CPU: 128×128 images, ViT-Ti's width with 4 heads.
     pub fn small() -> Self {
-        Self { image_size: [128, 128], hidden_size: 192, mlp_size: 768, ..Self::tutorial() }
+        Self {
+            image_size: [128, 128],
+            hidden_size: 192,
+            mlp_size: 768,
+            ..Self::tutorial()
+        }
     }
 
     /// ViT-B/16 with its 12 heads on square images of `size` pixels: the paper's network in two
@@ -75,12 +83,19 @@ impl UnetrConfig {
     ///
     /// Source: UNETR (Hatamizadeh et al. 2021), section 4, <https://arxiv.org/abs/2103.10504>
     pub fn vit_b16(size: usize) -> Self {
-        Self { image_size: [size, size], heads: 12, ..Self::tutorial() }
+        Self {
+            image_size: [size, size],
+            heads: 12,
+            ..Self::tutorial()
+        }
     }
 
     /// The same network for images of another height and width.
     #[must_use]
     pub fn with_image_size(self, [height, width]: [usize; 2]) -> Self {
-        Self { image_size: [height, width], ..self }
+        Self {
+            image_size: [height, width],
+            ..self
+        }
     }
 }

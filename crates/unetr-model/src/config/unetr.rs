@@ -35,13 +35,22 @@ pub enum NormConfig {
 
 impl NormConfig {
     /// The tutorial's: affine, epsilon 1e-6.
-    pub const INSTANCE: Self = Self::Instance { affine: true, eps: 1e-6 };
+    pub const INSTANCE: Self = Self::Instance {
+        affine: true,
+        eps: 1e-6,
+    };
     /// Flax's default batch normalisation.
-    pub const BATCH_FLAX: Self =
-        Self::Batch { eps: 1e-5, momentum: 0.01, running_variance: RunningVariance::Biased };
+    pub const BATCH_FLAX: Self = Self::Batch {
+        eps: 1e-5,
+        momentum: 0.01,
+        running_variance: RunningVariance::Biased,
+    };
     /// PyTorch's, and so MONAI's, default batch normalisation.
-    pub const BATCH_PYTORCH: Self =
-        Self::Batch { eps: 1e-5, momentum: 0.1, running_variance: RunningVariance::Unbiased };
+    pub const BATCH_PYTORCH: Self = Self::Batch {
+        eps: 1e-5,
+        momentum: 0.1,
+        running_variance: RunningVariance::Unbiased,
+    };
 }
 
 /// Which variance of the batch goes into the running one.

@@ -23,10 +23,17 @@ impl VitConfig {
         let patch = self.patch_size;
         if let Some(found) = self.image_size.into_iter().find(|size| size % patch != 0) {
             let wanted = found.next_multiple_of(patch);
-            return Err(ModelError::ImageSize { found, patch, wanted });
+            return Err(ModelError::ImageSize {
+                found,
+                patch,
+                wanted,
+            });
         }
         if self.hidden_size % self.heads != 0 {
-            return Err(ModelError::Heads { hidden: self.hidden_size, heads: self.heads });
+            return Err(ModelError::Heads {
+                hidden: self.hidden_size,
+                heads: self.heads,
+            });
         }
         check_rate("dropout", self.dropout)?;
         check_rate("projection_dropout", self.projection_dropout)?;
@@ -41,17 +48,30 @@ impl UnetrConfig {
     /// The first field that does not.
     pub fn validate(&self) -> Result<(), ModelError> {
         if self.patch_size != 16 {
-            return Err(ModelError::PatchSize { found: self.patch_size });
+            return Err(ModelError::PatchSize {
+                found: self.patch_size,
+            });
         }
         self.vit().validate()?;
-        check_sizes(&[("classes", self.classes), ("feature_size", self.feature_size)])?;
+        check_sizes(&[
+            ("classes", self.classes),
+            ("feature_size", self.feature_size),
+        ])?;
         if self.layers < 4 {
             let (found, expected) = (self.layers.to_string(), "4 or more: the decoder takes 4");
-            return Err(ModelError::Value { field: "layers", found, expected });
+            return Err(ModelError::Value {
+                field: "layers",
+                found,
+                expected,
+            });
         }
         if !self.leaky_slope.is_finite() {
             let (found, expected) = (self.leaky_slope.to_string(), "a finite number");
-            return Err(ModelError::Value { field: "leaky_slope", found, expected });
+            return Err(ModelError::Value {
+                field: "leaky_slope",
+                found,
+                expected,
+            });
         }
         self.validate_norm()
     }
@@ -61,12 +81,20 @@ impl UnetrConfig {
             NormConfig::Instance { eps, .. } => check_epsilon("norm.eps", eps),
             NormConfig::Group { groups, .. } if groups == 0 || self.feature_size % groups != 0 => {
                 let (found, expected) = (groups.to_string(), "a divisor of the feature size");
-                Err(ModelError::Value { field: "norm.groups", found, expected })
+                Err(ModelError::Value {
+                    field: "norm.groups",
+                    found,
+                    expected,
+                })
             }
             NormConfig::Group { eps, .. } => check_epsilon("norm.eps", eps),
             NormConfig::Batch { momentum, .. } if !(0. ..=1.).contains(&momentum) => {
                 let (found, expected) = (momentum.to_string(), "0 to 1");
-                Err(ModelError::Value { field: "norm.momentum", found, expected })
+                Err(ModelError::Value {
+                    field: "norm.momentum",
+                    found,
+                    expected,
+                })
             }
             NormConfig::Batch { eps, .. } => check_epsilon("norm.eps", eps),
         }
@@ -78,7 +106,11 @@ fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), ModelError> {
         None => Ok(()),
         Some(&(field, found)) => {
             let (found, expected) = (found.to_string(), "1 to 32768");
-            Err(ModelError::Value { field, found, expected })
+            Err(ModelError::Value {
+                field,
+                found,
+                expected,
+            })
         }
     }
 }
@@ -87,12 +119,20 @@ fn check_rate(field: &'static str, rate: f64) -> Result<(), ModelError> {
     if (0. ..1.).contains(&rate) {
         return Ok(());
     }
-    Err(ModelError::Value { field, found: rate.to_string(), expected: "at least 0 and less than 1" })
+    Err(ModelError::Value {
+        field,
+        found: rate.to_string(),
+        expected: "at least 0 and less than 1",
+    })
 }
 
 fn check_epsilon(field: &'static str, eps: f64) -> Result<(), ModelError> {
     if eps > 0. && eps.is_finite() {
         return Ok(());
     }
-    Err(ModelError::Value { field, found: eps.to_string(), expected: "more than 0" })
+    Err(ModelError::Value {
+        field,
+        found: eps.to_string(),
+        expected: "more than 0",
+    })
 }

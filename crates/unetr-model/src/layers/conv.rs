@@ -32,7 +32,11 @@ impl Conv2d {
         let inputs = inputs / cfg.groups.max(1);
         let hint = init::lecun_normal(kernel * kernel * inputs);
         let weight = vb.get_with_hints((outputs, inputs, kernel, kernel), "weight", hint)?;
-        Ok(Self { weight, bias: bias.get(outputs, &vb)?, cfg })
+        Ok(Self {
+            weight,
+            bias: bias.get(outputs, &vb)?,
+            cfg,
+        })
     }
 
     /// Applies the convolution.

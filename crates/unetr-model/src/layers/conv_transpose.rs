@@ -32,7 +32,11 @@ impl ConvTranspose2d {
     ) -> Result<Self> {
         let hint = init::lecun_normal(kernel * kernel * inputs);
         let weight = vb.get_with_hints((inputs, outputs, kernel, kernel), "weight", hint)?;
-        Ok(Self { weight, bias: bias.get(outputs, &vb)?, cfg })
+        Ok(Self {
+            weight,
+            bias: bias.get(outputs, &vb)?,
+            cfg,
+        })
     }
 
     /// The transposed convolution of the decoder: kernel and stride 2, twice the resolution.
@@ -40,7 +44,14 @@ impl ConvTranspose2d {
     /// # Errors
     /// When the variable builder has no such parameters.
     pub fn double(inputs: usize, outputs: usize, bias: Bias, vb: VarBuilder<'_>) -> Result<Self> {
-        Self::new(inputs, outputs, 2, ConvTranspose2dConfig::stride(2), bias, vb)
+        Self::new(
+            inputs,
+            outputs,
+            2,
+            ConvTranspose2dConfig::stride(2),
+            bias,
+            vb,
+        )
     }
 
     /// Applies the transposed convolution.

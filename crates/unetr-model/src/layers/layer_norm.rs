@@ -19,7 +19,11 @@ impl LayerNorm {
     /// When the variable builder has no such parameters.
     pub fn new(size: usize, eps: f64, vb: VarBuilder<'_>) -> Result<Self> {
         let weight = vb.get_with_hints(size, "weight", ONE)?;
-        Ok(Self { weight, bias: vb.get_with_hints(size, "bias", ZERO)?, eps })
+        Ok(Self {
+            weight,
+            bias: vb.get_with_hints(size, "bias", ZERO)?,
+            eps,
+        })
     }
 
     /// Applies the normalisation.

@@ -20,7 +20,10 @@ impl Linear {
     /// When the variable builder has no such parameters.
     pub fn new(inputs: usize, outputs: usize, bias: Bias, vb: VarBuilder<'_>) -> Result<Self> {
         let weight = vb.get_with_hints((outputs, inputs), "weight", init::lecun_normal(inputs))?;
-        Ok(Self { weight, bias: bias.get(outputs, &vb)? })
+        Ok(Self {
+            weight,
+            bias: bias.get(outputs, &vb)?,
+        })
     }
 
     /// Applies the layer.

@@ -33,7 +33,9 @@ impl Bias {
     /// The parameter `bias` of so many outputs, if there is one.
     fn get(self, outputs: usize, vb: &VarBuilder<'_>) -> Result<Option<Tensor>> {
         match self {
-            Self::Learned => vb.get_with_hints(outputs, "bias", candle_nn::init::ZERO).map(Some),
+            Self::Learned => vb
+                .get_with_hints(outputs, "bias", candle_nn::init::ZERO)
+                .map(Some),
             Self::None => Ok(None),
         }
     }

@@ -42,9 +42,14 @@ impl Norm {
         let kind = match cfg {
             NormConfig::Instance { eps, .. } => Kind::Instance { eps },
             NormConfig::Group { groups, eps } => Kind::Group { groups, eps },
-            NormConfig::Batch { eps, momentum, running_variance } => {
-                Kind::Batch { eps, running: Running::new(channels, momentum, running_variance, &vb)? }
-            }
+            NormConfig::Batch {
+                eps,
+                momentum,
+                running_variance,
+            } => Kind::Batch {
+                eps,
+                running: Running::new(channels, momentum, running_variance, &vb)?,
+            },
         };
         Ok(Self { affine, kind })
     }
@@ -58,7 +63,10 @@ impl Norm {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, xs: &Tensor, epilogue: Epilogue<'_>, mode: Mode) -> Result<Tensor> {
-        let affine = self.affine.as_ref().map(|(weight, bias)| Affine { weight, bias });
+        let affine = self
+            .affine
+            .as_ref()
+            .map(|(weight, bias)| Affine { weight, bias });
         match (&self.kind, mode) {
             (&Kind::Instance { eps }, _) => instance_norm(xs, affine, eps, epilogue),
             (&Kind::Group { groups, eps }, _) => group_norm(xs, groups, affine, eps, epilogue),
@@ -92,7 +100,12 @@ impl Running {
     ) -> Result<Self> {
         let mean = Var::from_tensor(&vb.get_with_hints(channels, "running_mean", ZERO)?)?;
         let variance = Var::from_tensor(&vb.get_with_hints(channels, "running_var", ONE)?)?;
-        Ok(Self { mean, variance, momentum, kind })
+        Ok(Self {
+            mean,
+            variance,
+            momentum,
+            kind,
+        })
     }
 
     fn statistics(&self) -> BatchStatistics {
@@ -109,7 +122,8 @@ impl Running {
             RunningVariance::Unbiased => count as f64 / count.saturating_sub(1).max(1) as f64,
         };
         self.mean.set(&self.moved(&self.mean, &batch.mean)?)?;
-        self.variance.set(&self.moved(&self.variance, &(&batch.variance * correction)?)?)
+        self.variance
+            .set(&self.moved(&self.variance, &(&batch.variance * correction)?)?)
     }
 
     fn moved(&self, old: &Var, new: &Tensor) -> Result<Tensor> {

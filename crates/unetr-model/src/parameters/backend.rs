@@ -33,7 +33,11 @@ impl Store {
     }
 
     fn new(origin: Origin) -> Self {
-        Self { origin, variables: Vec::new(), positions: HashMap::new() }
+        Self {
+            origin,
+            variables: Vec::new(),
+            positions: HashMap::new(),
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &(String, Var)> {
@@ -41,7 +45,9 @@ impl Store {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Var> {
-        self.positions.get(name).map(|&position| &self.variables[position].1)
+        self.positions
+            .get(name)
+            .map(|&position| &self.variables[position].1)
     }
 
     /// Names of given tensors that have not become variables, sorted.
@@ -59,12 +65,7 @@ impl Store {
         self.variables.push((name.to_owned(), var));
     }
 
-    fn first_value(
-        &mut self,
-        name: &str,
-        shape: &Shape,
-        hint: Init,
-    ) -> Result<Tensor, ModelError> {
+    fn first_value(&mut self, name: &str, shape: &Shape, hint: Init) -> Result<Tensor, ModelError> {
         match &mut self.origin {
             Origin::Seed(seed) => {
                 // One stream a name, so that the order of creation does not matter.
@@ -74,7 +75,9 @@ impl Store {
                 Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
             }
             Origin::Given(tensors) => {
-                let missing = || ModelError::MissingParameter { name: name.to_owned() };
+                let missing = || ModelError::MissingParameter {
+                    name: name.to_owned(),
+                };
                 let tensor = tensors.remove(name).ok_or_else(missing)?;
                 check_shape(name, &tensor, shape)?;
                 Ok(tensor.detach())
@@ -114,9 +117,16 @@ impl SimpleBackend for Backend {
         Ok(tensor)
     }
 
-    fn get_unchecked(&self, name: &str, dtype: DType, _device: &Device) -> candle_core::Result<Tensor> {
+    fn get_unchecked(
+        &self,
+        name: &str,
+        dtype: DType,
+        _device: &Device,
+    ) -> candle_core::Result<Tensor> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = || ModelError::MissingParameter { name: name.to_owned() };
+        let missing = || ModelError::MissingParameter {
+            name: name.to_owned(),
+        };
         let var = store.get(name).ok_or_else(missing)?;
         check_dtype(name, var, dtype)?;
         Ok(var.as_tensor().clone())
@@ -134,15 +144,26 @@ fn check_shape(name: &str, tensor: &Tensor, expected: &Shape) -> Result<(), Mode
         return Ok(());
     }
     let (found, expected) = (tensor.dims().to_vec(), expected.dims().to_vec());
-    Err(ModelError::ParameterShape { name: name.to_owned(), found, expected })
+    Err(ModelError::ParameterShape {
+        name: name.to_owned(),
+        found,
+        expected,
+    })
 }
 
 fn check_dtype(name: &str, tensor: &Tensor, expected: DType) -> Result<(), ModelError> {
     if tensor.dtype() == expected {
         return Ok(());
     }
-    let (found, expected) = (tensor.dtype().as_str().to_owned(), expected.as_str().to_owned());
-    Err(ModelError::ParameterType { name: name.to_owned(), found, expected })
+    let (found, expected) = (
+        tensor.dtype().as_str().to_owned(),
+        expected.as_str().to_owned(),
+    );
+    Err(ModelError::ParameterType {
+        name: name.to_owned(),
+        found,
+        expected,
+    })
 }
 
 /// FNV-1a, 64 bits: a fixed hash, unlike the standard library's.

@@ -16,9 +16,15 @@ pub(super) struct Weights {
 }
 
 pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
-    let io = |source| ModelError::Io { path: path.to_owned(), source };
+    let io = |source| ModelError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let bytes = std::fs::read(path).map_err(io)?;
-    let invalid = |source| ModelError::SafeTensors { path: path.to_owned(), source };
+    let invalid = |source| ModelError::SafeTensors {
+        path: path.to_owned(),
+        source,
+    };
     let file = SafeTensors::deserialize(&bytes).map_err(invalid)?;
     let (mut tensors, mut ignored) = (HashMap::new(), Vec::new());
     for (name, view) in file.iter() {
@@ -32,7 +38,11 @@ pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
             }
             found => {
                 let (found, expected) = (format!("{found:?}"), "f16, bf16, f32 or f64".to_owned());
-                return Err(ModelError::ParameterType { name: name.to_owned(), found, expected });
+                return Err(ModelError::ParameterType {
+                    name: name.to_owned(),
+                    found,
+                    expected,
+                });
             }
         }
     }
@@ -47,6 +57,10 @@ pub(super) fn write(path: &Path, variables: &[(String, Var)]) -> Result<(), Mode
         .collect::<Result<Vec<_>, ModelError>>()?;
     // Other libraries look here for the layout of the tensors.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(metadata), path)
-        .map_err(|source| ModelError::SafeTensors { path: path.to_owned(), source })
+    safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|source| {
+        ModelError::SafeTensors {
+            path: path.to_owned(),
+            source,
+        }
+    })
 }

@@ -16,13 +16,19 @@ const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
 /// LeCun normal: variance `1 / fan_in`, so that a linear layer keeps the variance of its input
 /// (LeCun et al. 1998, "Efficient BackProp").
 pub fn lecun_normal(fan_in: usize) -> Init {
-    Init::Randn { mean: 0., stdev: (fan_in.max(1) as f64).sqrt().recip() }
+    Init::Randn {
+        mean: 0.,
+        stdev: (fan_in.max(1) as f64).sqrt().recip(),
+    }
 }
 
 /// A normal distribution of deviation `stdev`, cut at `±2·stdev` and not widened for the cut, as
 /// JAX's `truncated_normal`: the numbers' own deviation is `0.88·stdev`.
 pub fn truncated_normal(stdev: f64) -> Init {
-    Init::Randn { mean: 0., stdev: stdev * TRUNCATED_DEVIATION }
+    Init::Randn {
+        mean: 0.,
+        stdev: stdev * TRUNCATED_DEVIATION,
+    }
 }
 
 /// The numbers of a new parameter.
@@ -34,25 +40,35 @@ pub(super) fn draw(init: Init, shape: &Shape, generator: &mut impl Rng) -> Vec<f
         Init::Randn { mean, stdev } => {
             let sigma = stdev / TRUNCATED_DEVIATION;
             let inside = normals(generator).filter(|z| z.abs() <= 2.);
-            inside.take(count).map(|z| (mean + sigma * z) as f32).collect()
+            inside
+                .take(count)
+                .map(|z| (mean + sigma * z) as f32)
+                .collect()
         }
-        Init::Kaiming { dist, fan, non_linearity } => {
+        Init::Kaiming {
+            dist,
+            fan,
+            non_linearity,
+        } => {
             let stdev = non_linearity.gain() / (fan.for_shape(shape) as f64).sqrt();
             match dist {
                 NormalOrUniform::Uniform => {
                     let bound = 3f64.sqrt() * stdev;
                     uniform(-bound, bound, count, generator)
                 }
-                NormalOrUniform::Normal => {
-                    normals(generator).take(count).map(|z| (stdev * z) as f32).collect()
-                }
+                NormalOrUniform::Normal => normals(generator)
+                    .take(count)
+                    .map(|z| (stdev * z) as f32)
+                    .collect(),
             }
         }
     }
 }
 
 fn uniform(low: f64, high: f64, count: usize, generator: &mut impl Rng) -> Vec<f32> {
-    (0..count).map(|_| (low + (high - low) * generator.random::<f64>()) as f32).collect()
+    (0..count)
+        .map(|_| (low + (high - low) * generator.random::<f64>()) as f32)
+        .collect()
 }
 
 /// Standard normal numbers without end (Box and Muller 1958).

@@ -59,22 +59,28 @@ impl Parameters {
     ///
     /// # Errors
     /// When the file cannot be read or is not valid.
-    pub fn open(
-        path: impl AsRef<Path>,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Self, ModelError> {
-        Ok(Self::from_tensors(file::read(path.as_ref())?.tensors, dtype, device))
+    pub fn open(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self, ModelError> {
+        Ok(Self::from_tensors(
+            file::read(path.as_ref())?.tensors,
+            dtype,
+            device,
+        ))
     }
 
     fn with_store(store: Store, dtype: DType, device: &Device) -> Self {
-        Self { store: Arc::new(Mutex::new(store)), dtype, device: device.clone() }
+        Self {
+            store: Arc::new(Mutex::new(store)),
+            dtype,
+            device: device.clone(),
+        }
     }
 
     /// A source of variables for modules. Asked for a name for the first time it creates the
     /// variable, after that it returns the same one.
     pub fn var_builder(&self) -> VarBuilder<'static> {
-        let backend = Box::new(Backend { store: Arc::clone(&self.store) });
+        let backend = Box::new(Backend {
+            store: Arc::clone(&self.store),
+        });
         VarBuilder::from_backend(backend, self.dtype, self.device.clone())
     }
 
@@ -100,7 +106,10 @@ impl Parameters {
 
     /// All variables with their names, in the order of creation.
     pub fn variables(&self) -> Vec<(String, Var)> {
-        self.store().iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+        self.store()
+            .iter()
+            .map(|(name, var)| (name.clone(), var.clone()))
+            .collect()
     }
 
     /// The variables an optimiser moves: all but the running statistics of batch normalisations.
@@ -112,7 +121,10 @@ impl Parameters {
 
     /// How many numbers are trained.
     pub fn count(&self) -> usize {
-        self.trainable().iter().map(|(_, var)| var.elem_count()).sum()
+        self.trainable()
+            .iter()
+            .map(|(_, var)| var.elem_count())
+            .sum()
     }
 
     /// The names given to [`Parameters::from_tensors`] that no module has asked for.
@@ -130,7 +142,10 @@ impl Parameters {
         for (name, var) in self.variables() {
             match tensors.get(&name) {
                 Some(tensor) if tensor.shape() == var.shape() => {
-                    let tensor = tensor.detach().to_dtype(var.dtype())?.to_device(var.device())?;
+                    let tensor = tensor
+                        .detach()
+                        .to_dtype(var.dtype())?
+                        .to_device(var.device())?;
                     // A copy: setting a variable to a view of itself would deadlock.
                     var.set(&tensor.copy()?)?;
                 }
@@ -170,7 +185,10 @@ impl Parameters {
         let file = file::read(path)?;
         let mut report = LoadReport::compare(&self.variables(), &file.tensors);
         if !report.is_exact() {
-            return Err(ModelError::Mismatch { path: path.to_owned(), report });
+            return Err(ModelError::Mismatch {
+                path: path.to_owned(),
+                report,
+            });
         }
         self.assign(&file.tensors)?;
         report.ignored = file.ignored;
@@ -194,5 +212,8 @@ impl fmt::Debug for Parameters {
 }
 
 fn is_buffer(name: &str) -> bool {
-    matches!(name.rsplit('.').next(), Some("running_mean" | "running_var"))
+    matches!(
+        name.rsplit('.').next(),
+        Some("running_mean" | "running_var")
+    )
 }

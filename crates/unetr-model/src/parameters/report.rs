@@ -34,31 +34,36 @@ impl LoadReport {
         self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
     }
 
-    pub(super) fn compare(
-        variables: &[(String, Var)],
-        tensors: &HashMap<String, Tensor>,
-    ) -> Self {
+    pub(super) fn compare(variables: &[(String, Var)], tensors: &HashMap<String, Tensor>) -> Self {
         let mut report = Self::default();
         for (name, var) in variables {
             match tensors.get(name) {
                 None => report.missing.push(name.clone()),
                 Some(tensor) if tensor.shape() != var.shape() => {
                     let (found, expected) = (tensor.dims().to_vec(), var.dims().to_vec());
-                    report.mismatched.push(ShapeMismatch { name: name.clone(), found, expected });
+                    report.mismatched.push(ShapeMismatch {
+                        name: name.clone(),
+                        found,
+                        expected,
+                    });
                 }
                 Some(_) => {}
             }
         }
-        let known: HashSet<&str> =
-            variables.iter().map(|(name, _)| name.as_str()).collect();
+        let known: HashSet<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
         for name in tensors.keys().filter(|name| !known.contains(name.as_str())) {
-            let list =
-                if is_ignored(name) { &mut report.ignored } else { &mut report.unexpected };
+            let list = if is_ignored(name) {
+                &mut report.ignored
+            } else {
+                &mut report.unexpected
+            };
             list.push(name.clone());
         }
         report.missing.sort_unstable();
         report.unexpected.sort_unstable();
-        report.mismatched.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        report
+            .mismatched
+            .sort_unstable_by(|a, b| a.name.cmp(&b.name));
         report.ignored.sort_unstable();
         report
     }
@@ -71,7 +76,11 @@ impl fmt::Display for LoadReport {
         }
         let mut parts = Vec::new();
         if !self.missing.is_empty() {
-            parts.push(format!("{} missing ({})", self.missing.len(), first_of(&self.missing)));
+            parts.push(format!(
+                "{} missing ({})",
+                self.missing.len(),
+                first_of(&self.missing)
+            ));
         }
         if !self.unexpected.is_empty() {
             let list = first_of(&self.unexpected);
@@ -79,27 +88,52 @@ impl fmt::Display for LoadReport {
         }
         if !self.mismatched.is_empty() {
             let list: Vec<String> = self.mismatched.iter().map(ToString::to_string).collect();
-            parts.push(format!("{} of another shape ({})", list.len(), first_of(&list)));
+            parts.push(format!(
+                "{} of another shape ({})",
+                list.len(),
+                first_of(&list)
+            ));
         }
-        write!(f, "{}; the configuration differs from the one of the weights", parts.join(", "))
+        write!(
+            f,
+            "{}; the configuration differs from the one of the weights",
+            parts.join(", ")
+        )
     }
 }
 
 impl fmt::Display for ShapeMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?} instead of {:?}", self.name, self.found, self.expected)
+        write!(
+            f,
+            "{} {:?} instead of {:?}",
+            self.name, self.found, self.expected
+        )
     }
 }
 
 /// The first few names, for a message.
 fn first_of(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let list = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN { format!("{list}, …") } else { list }
+    let list = names
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        format!("{list}, …")
+    } else {
+        list
+    }
 }
 
 /// Whether a name belongs to what other libraries save without using it.
 pub(super) fn is_ignored(name: &str) -> bool {
-    name.split('.')
-        .any(|part| matches!(part, "norm_cross_attn" | "cross_attn" | "num_batches_tracked"))
+    name.split('.').any(|part| {
+        matches!(
+            part,
+            "norm_cross_attn" | "cross_attn" | "num_batches_tracked"
+        )
+    })
 }

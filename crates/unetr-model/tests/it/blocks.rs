@@ -24,7 +24,10 @@ fn vit_config() -> VitConfig {
 #[test]
 fn patch_embedding() {
     check("patch_embedding", "vit/patch_embedding/", |vb, inputs| {
-        let cfg = VitConfig { patch_size: 8, ..vit_config() };
+        let cfg = VitConfig {
+            patch_size: 8,
+            ..vit_config()
+        };
         let block = PatchEmbedding::new(&cfg, vb.pp("vit.patch_embedding"))?;
         Ok(y(block.forward(&inputs["x"], TRAIN)?))
     });
@@ -71,8 +74,15 @@ fn conv_norm_activation() {
         activation: Activation::Relu,
         ..ConvNormActivationConfig::default()
     };
-    let batch = ConvNormActivationConfig { norm: Some(NormConfig::BATCH_FLAX), ..relu };
-    let bare = ConvNormActivationConfig { kernel: 1, stride: 2, ..Default::default() };
+    let batch = ConvNormActivationConfig {
+        norm: Some(NormConfig::BATCH_FLAX),
+        ..relu
+    };
+    let bare = ConvNormActivationConfig {
+        kernel: 1,
+        stride: 2,
+        ..Default::default()
+    };
     let placed = ConvNormActivationConfig {
         stride: 2,
         groups: 2,
@@ -84,7 +94,11 @@ fn conv_norm_activation() {
         ("cna_instance", relu, TRAIN),
         ("cna_batch_train", batch, TRAIN),
         ("cna_batch_eval", batch, Mode::Eval),
-        ("cna_none", ConvNormActivationConfig { norm: None, ..relu }, TRAIN),
+        (
+            "cna_none",
+            ConvNormActivationConfig { norm: None, ..relu },
+            TRAIN,
+        ),
         ("cna_noact_1x1_stride2", bare, TRAIN),
         ("cna_groups_dilation_stride", placed, TRAIN),
     ];
@@ -100,7 +114,10 @@ fn conv_norm_activation() {
 #[test]
 fn res_block() {
     let instance = DecoderConfig::default();
-    let batch = DecoderConfig { norm: NormConfig::BATCH_FLAX, ..instance };
+    let batch = DecoderConfig {
+        norm: NormConfig::BATCH_FLAX,
+        ..instance
+    };
     let cases = [
         ("res_block_down", 4, 1, instance, TRAIN),
         ("res_block_plain", 6, 1, instance, TRAIN),

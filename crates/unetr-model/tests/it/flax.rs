@@ -5,15 +5,24 @@ use unetr_model::flax::convert;
 
 fn tree(entries: &[(&str, &[usize])]) -> HashMap<String, Tensor> {
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-    entries.iter().map(|&(name, shape)| (name.to_owned(), zeros(shape))).collect()
+    entries
+        .iter()
+        .map(|&(name, shape)| (name.to_owned(), zeros(shape)))
+        .collect()
 }
 
 #[test]
 fn transposed_convolutions_are_turned() {
-    let kernel = Tensor::arange(0f32, 4., &Device::Cpu).unwrap().reshape((2, 2, 1, 1)).unwrap();
+    let kernel = Tensor::arange(0f32, 4., &Device::Cpu)
+        .unwrap()
+        .reshape((2, 2, 1, 1))
+        .unwrap();
     let tree = HashMap::from([("decoder5/transp_conv/kernel".to_owned(), kernel)]);
     let converted = &convert(&tree).unwrap()["decoder5.transp_conv.conv.weight"];
-    assert_eq!(converted.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [3., 2., 1., 0.]);
+    assert_eq!(
+        converted.flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+        [3., 2., 1., 0.]
+    );
 }
 
 #[test]
@@ -32,10 +41,16 @@ fn queries_keys_and_values_are_packed_in_order() {
 
     tree.remove(&name("value"));
     let error = convert(&tree).unwrap_err().to_string();
-    assert!(error.contains("vit/blocks/0/attn/value/kernel is missing"), "{error}");
+    assert!(
+        error.contains("vit/blocks/0/attn/value/kernel is missing"),
+        "{error}"
+    );
     tree.remove(&name("query"));
     let error = convert(&tree).unwrap_err().to_string();
-    assert!(error.contains("vit/blocks/0/attn/query/kernel is missing"), "{error}");
+    assert!(
+        error.contains("vit/blocks/0/attn/query/kernel is missing"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -54,8 +69,16 @@ fn strange_names_and_shapes_are_errors() {
         "///",
     ] {
         let error = convert(&tree(&[(name, shape)])).unwrap_err().to_string();
-        assert!(error.contains("is no parameter") || error.contains("missing"), "{name}: {error}");
+        assert!(
+            error.contains("is no parameter") || error.contains("missing"),
+            "{name}: {error}"
+        );
     }
-    let error = convert(&tree(&[("out/kernel", shape)])).unwrap_err().to_string();
-    assert_eq!(error, "`out/kernel` has shape [2, 2], expected [height, width, in, out]");
+    let error = convert(&tree(&[("out/kernel", shape)]))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "`out/kernel` has shape [2, 2], expected [height, width, in, out]"
+    );
 }

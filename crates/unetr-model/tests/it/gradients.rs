@@ -14,8 +14,15 @@ const TRAIN: Mode = Mode::Train { seed: 3 };
 fn images(cfg: &UnetrConfig, batch: usize) -> Tensor {
     let [height, width] = cfg.image_size;
     let count = batch * cfg.in_channels * height * width;
-    let values: Vec<f32> = (0..count).map(|i| ((i * i % 977) as f32 / 977. - 0.5) * 3.).collect();
-    Tensor::from_vec(values, (batch, cfg.in_channels, height, width), &Device::Cpu).unwrap()
+    let values: Vec<f32> = (0..count)
+        .map(|i| ((i * i % 977) as f32 / 977. - 0.5) * 3.)
+        .collect();
+    Tensor::from_vec(
+        values,
+        (batch, cfg.in_channels, height, width),
+        &Device::Cpu,
+    )
+    .unwrap()
 }
 
 fn build(cfg: &UnetrConfig) -> (Unetr, Parameters) {
@@ -29,17 +36,52 @@ fn every_parameter_has_a_finite_gradient_that_is_not_zero() {
     let tiny = || UnetrConfig::tiny().with_image_size([32, 48]);
     let cases = [
         (tiny(), 2),
-        (UnetrConfig { layers: 5, heads: 1, classes: 2, in_channels: 1, ..tiny() }, 1),
-        (UnetrConfig { heads: 8, dropout: 0.2, projection_dropout: 0.1, ..tiny() }, 2),
-        (UnetrConfig { norm: NormConfig::BATCH_FLAX, ..tiny() }, 2),
-        (UnetrConfig { norm: NormConfig::Group { groups: 2, eps: 1e-6 }, ..tiny() }, 1),
+        (
+            UnetrConfig {
+                layers: 5,
+                heads: 1,
+                classes: 2,
+                in_channels: 1,
+                ..tiny()
+            },
+            1,
+        ),
+        (
+            UnetrConfig {
+                heads: 8,
+                dropout: 0.2,
+                projection_dropout: 0.1,
+                ..tiny()
+            },
+            2,
+        ),
+        (
+            UnetrConfig {
+                norm: NormConfig::BATCH_FLAX,
+                ..tiny()
+            },
+            2,
+        ),
+        (
+            UnetrConfig {
+                norm: NormConfig::Group {
+                    groups: 2,
+                    eps: 1e-6,
+                },
+                ..tiny()
+            },
+            1,
+        ),
         (
             UnetrConfig {
                 gelu: Gelu::Erf,
                 qkv_bias: false,
                 transposed_bias: false,
                 patch_projection: PatchProjection::Perceptron,
-                norm: NormConfig::Instance { affine: false, eps: 1e-5 },
+                norm: NormConfig::Instance {
+                    affine: false,
+                    eps: 1e-5,
+                },
                 block: BlockKind::Basic,
                 upsampling: Upsampling::TransposedOnly,
                 ..tiny()
@@ -52,11 +94,15 @@ fn every_parameter_has_a_finite_gradient_that_is_not_zero() {
         let images = images(&cfg, batch);
         let logits = model.forward(&images, TRAIN).unwrap();
         assert_eq!(logits.dims(), [batch, cfg.classes, 32, 48]);
-        let labels = (0..batch * 32 * 48).map(|i| (i / 7 % cfg.classes) as u32).collect();
+        let labels = (0..batch * 32 * 48)
+            .map(|i| (i / 7 % cfg.classes) as u32)
+            .collect();
         let labels = Tensor::from_vec(labels, (batch, 32, 48), &Device::Cpu).unwrap();
         let gradients = cross_entropy(&logits, &labels).unwrap().backward().unwrap();
         for (name, var) in parameters.trainable() {
-            let gradient = gradients.get(&var).unwrap_or_else(|| panic!("{name} in {cfg:?}"));
+            let gradient = gradients
+                .get(&var)
+                .unwrap_or_else(|| panic!("{name} in {cfg:?}"));
             let size = largest(gradient);
             assert!(size.is_finite() && size > 0., "{name}: {size} in {cfg:?}");
         }
@@ -78,7 +124,10 @@ fn images_of_a_batch_do_not_see_each_other() {
 
 #[test]
 fn dropout_follows_the_seed_and_rests_in_evaluation() {
-    let cfg = UnetrConfig { dropout: 0.3, ..UnetrConfig::tiny().with_image_size([32, 32]) };
+    let cfg = UnetrConfig {
+        dropout: 0.3,
+        ..UnetrConfig::tiny().with_image_size([32, 32])
+    };
     let (model, _parameters) = build(&cfg);
     let images = images(&cfg, 1);
     let logits = |mode| model.forward(&images, mode).unwrap();
@@ -91,15 +140,27 @@ fn dropout_follows_the_seed_and_rests_in_evaluation() {
 #[test]
 fn running_statistics_follow_flax_or_pytorch() {
     let after = |running_variance| {
-        let norm = NormConfig::Batch { eps: 1e-5, momentum: 0.25, running_variance };
-        let cfg = UnetrConfig { norm, ..UnetrConfig::tiny().with_image_size([32, 32]) };
+        let norm = NormConfig::Batch {
+            eps: 1e-5,
+            momentum: 0.25,
+            running_variance,
+        };
+        let cfg = UnetrConfig {
+            norm,
+            ..UnetrConfig::tiny().with_image_size([32, 32])
+        };
         let (model, parameters) = build(&cfg);
         model.forward(&images(&cfg, 1), Mode::Eval).unwrap();
         let running = |name: &str| {
-            let var = parameters.get(&format!("encoder1.layer.norm3.{name}")).unwrap();
+            let var = parameters
+                .get(&format!("encoder1.layer.norm3.{name}"))
+                .unwrap();
             var.to_vec1::<f32>().unwrap()
         };
-        assert_eq!((running("running_mean"), running("running_var")), (vec![0.; 4], vec![1.; 4]));
+        assert_eq!(
+            (running("running_mean"), running("running_var")),
+            (vec![0.; 4], vec![1.; 4])
+        );
         model.forward(&images(&cfg, 1), TRAIN).unwrap();
         running("running_var")
     };

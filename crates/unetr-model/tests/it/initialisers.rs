@@ -6,7 +6,10 @@ use unetr_model::{Parameters, Unetr, UnetrConfig, init};
 /// Values of a parameter with that hint.
 fn draw(seed: u64, name: &str, hint: Init) -> Vec<f32> {
     let parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
-    let tensor = parameters.var_builder().get_with_hints((400, 250), name, hint).unwrap();
+    let tensor = parameters
+        .var_builder()
+        .get_with_hints((400, 250), name, hint)
+        .unwrap();
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
@@ -14,8 +17,14 @@ fn draw(seed: u64, name: &str, hint: Init) -> Vec<f32> {
 fn statistics(values: &[f32]) -> (f64, f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().copied().map(f64::from).sum::<f64>() / n;
-    let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
-    let largest = values.iter().fold(0f64, |most, &v| most.max(f64::from(v).abs()));
+    let variance = values
+        .iter()
+        .map(|&v| (f64::from(v) - mean).powi(2))
+        .sum::<f64>()
+        / n;
+    let largest = values
+        .iter()
+        .fold(0f64, |most, &v| most.max(f64::from(v).abs()));
     (mean, variance.sqrt(), largest)
 }
 
@@ -40,14 +49,24 @@ fn truncated_normal_is_not_corrected() {
 fn hints_of_candle_mean_what_they_mean_there() {
     let gain = (2f64 / 250.).sqrt();
     let (mean, deviation, largest) = statistics(&draw(1, "weight", DEFAULT_KAIMING_NORMAL));
-    assert!(mean.abs() < 0.001 && (deviation / gain - 1.).abs() < 0.01, "{mean} {deviation}");
+    assert!(
+        mean.abs() < 0.001 && (deviation / gain - 1.).abs() < 0.01,
+        "{mean} {deviation}"
+    );
     assert!(largest / gain > 3.5, "cut at {largest}");
     let (mean, deviation, largest) = statistics(&draw(1, "weight", DEFAULT_KAIMING_UNIFORM));
-    assert!(mean.abs() < 0.001 && (deviation / gain - 1.).abs() < 0.01, "{mean} {deviation}");
+    assert!(
+        mean.abs() < 0.001 && (deviation / gain - 1.).abs() < 0.01,
+        "{mean} {deviation}"
+    );
     assert!((largest / gain - 3f64.sqrt()).abs() < 0.001, "{largest}");
     let (mean, _, _) = statistics(&draw(1, "weight", Init::Uniform { lo: 2., up: 4. }));
     assert!((mean - 3.).abs() < 0.01, "{mean}");
-    assert!(draw(1, "weight", Init::Const(2.5)).iter().all(|&v| v == 2.5));
+    assert!(
+        draw(1, "weight", Init::Const(2.5))
+            .iter()
+            .all(|&v| v == 2.5)
+    );
 }
 
 #[test]
@@ -69,7 +88,12 @@ fn the_seed_and_the_name_decide_not_the_order() {
 #[test]
 fn a_network_starts_as_in_flax() {
     let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
-    let cfg = UnetrConfig { hidden_size: 96, mlp_size: 192, feature_size: 16, ..UnetrConfig::tiny() };
+    let cfg = UnetrConfig {
+        hidden_size: 96,
+        mlp_size: 192,
+        feature_size: 16,
+        ..UnetrConfig::tiny()
+    };
     Unetr::new(&cfg, parameters.var_builder()).unwrap();
     let values = |name: &str| -> Vec<f32> {
         let var = parameters.get(name).unwrap_or_else(|| panic!("no {name}"));
@@ -87,11 +111,18 @@ fn a_network_starts_as_in_flax() {
     ] {
         let (_, deviation, largest) = statistics(&values(name));
         let scale = (fan_in as f64).sqrt();
-        assert!((deviation * scale - 1.).abs() < 0.05, "{name}: {}", deviation * scale);
+        assert!(
+            (deviation * scale - 1.).abs() < 0.05,
+            "{name}: {}",
+            deviation * scale
+        );
         assert!(largest * scale <= 2.273_69, "{name}: {}", largest * scale);
     }
     let (_, deviation, largest) = statistics(&values("vit.patch_embedding.position_embeddings"));
-    assert!((deviation - 0.017_59).abs() < 1e-3 && largest <= 0.040_001, "{deviation} {largest}");
+    assert!(
+        (deviation - 0.017_59).abs() < 1e-3 && largest <= 0.040_001,
+        "{deviation} {largest}"
+    );
     for (name, constant) in [
         ("vit.norm.weight", 1.),
         ("vit.blocks.0.attn.qkv.bias", 0.),

@@ -8,7 +8,9 @@ const TRAIN: Mode = Mode::Train { seed: 0 };
 #[test]
 fn layer_norm() {
     check("layer_norm", "vit/norm/", |vb, inputs| {
-        Ok(y(LayerNorm::new(7, 1e-6, vb.pp("vit.norm"))?.forward(&inputs["x"])?))
+        Ok(y(
+            LayerNorm::new(7, 1e-6, vb.pp("vit.norm"))?.forward(&inputs["x"])?
+        ))
     });
 }
 
@@ -16,7 +18,15 @@ fn layer_norm() {
 fn channel_norms() {
     let cases = [
         ("instance_norm", 5, NormConfig::INSTANCE, TRAIN),
-        ("group_norm", 6, NormConfig::Group { groups: 2, eps: 1e-6 }, TRAIN),
+        (
+            "group_norm",
+            6,
+            NormConfig::Group {
+                groups: 2,
+                eps: 1e-6,
+            },
+            TRAIN,
+        ),
         ("batch_norm_train", 5, NormConfig::BATCH_FLAX, TRAIN),
         ("batch_norm_eval", 5, NormConfig::BATCH_FLAX, Mode::Eval),
     ];
@@ -30,7 +40,11 @@ fn channel_norms() {
 
 #[test]
 fn transposed_convolutions() {
-    let same = ConvTranspose2dConfig { stride: 2, crop_begin: 0, crop_end: 1 };
+    let same = ConvTranspose2dConfig {
+        stride: 2,
+        crop_begin: 0,
+        crop_end: 1,
+    };
     let valid = ConvTranspose2dConfig::stride(2);
     let cases = [
         ("conv_transpose_same_k2s2", 2, valid),

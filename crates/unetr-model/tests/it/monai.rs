@@ -23,16 +23,29 @@ fn check(name: &str, cfg: &UnetrConfig, ignored: &str) {
         let parameters = Parameters::new(0, dtype, &Device::Cpu);
         let model = Unetr::new(cfg, parameters.var_builder()).unwrap();
         let report = parameters.load_strict(path(name)).unwrap();
-        assert!(report.ignored.iter().any(|name| name.contains(ignored)), "{report:?}");
+        assert!(
+            report.ignored.iter().any(|name| name.contains(ignored)),
+            "{report:?}"
+        );
 
         let get = |key: &str| io[key].to_dtype(dtype).unwrap();
         let images = Var::from_tensor(&get("in/x")).unwrap();
         let logits = model.forward(&images, Mode::Eval).unwrap();
-        assert_close(name, &logits, &io["x64/out/y"], if dtype == DType::F32 { 1e-5 } else { 1e-6 });
+        assert_close(
+            name,
+            &logits,
+            &io["x64/out/y"],
+            if dtype == DType::F32 { 1e-5 } else { 1e-6 },
+        );
         let scalar: Tensor = (logits * get("cot/y")).unwrap().sum_all().unwrap();
         let gradients = scalar.backward().unwrap();
         // MONAI's gradients are f32, 5e-6 from f64.
-        assert_close(name, gradients.get(&images).unwrap(), &io["grad/in/x"], 1e-5);
+        assert_close(
+            name,
+            gradients.get(&images).unwrap(),
+            &io["grad/in/x"],
+            1e-5,
+        );
     }
 }
 
@@ -43,7 +56,11 @@ fn default() {
 
 #[test]
 fn affine_and_qkv_bias() {
-    let cfg = UnetrConfig { norm: NormConfig::INSTANCE, qkv_bias: true, ..config() };
+    let cfg = UnetrConfig {
+        norm: NormConfig::INSTANCE,
+        qkv_bias: true,
+        ..config()
+    };
     check("monai2d_affine_qkvbias", &cfg, "norm_cross_attn");
 }
 

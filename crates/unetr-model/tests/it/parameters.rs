@@ -11,7 +11,11 @@ fn build(cfg: &UnetrConfig, seed: u64) -> Parameters {
 
 fn values(parameters: &Parameters) -> Vec<(String, Vec<f32>)> {
     let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
-    parameters.variables().iter().map(|(name, var)| (name.clone(), values(var))).collect()
+    parameters
+        .variables()
+        .iter()
+        .map(|(name, var)| (name.clone(), values(var)))
+        .collect()
 }
 
 #[test]
@@ -22,25 +26,50 @@ fn the_tutorials_network_has_its_number_of_parameters() {
 /// Saved weights depend on these names and shapes: they do not change.
 #[test]
 fn names_and_shapes_are_frozen() {
-    let parameters = build(&UnetrConfig { norm: NormConfig::BATCH_FLAX, ..UnetrConfig::tiny() }, 0);
+    let parameters = build(
+        &UnetrConfig {
+            norm: NormConfig::BATCH_FLAX,
+            ..UnetrConfig::tiny()
+        },
+        0,
+    );
     let lines: Vec<String> = parameters
         .variables()
         .iter()
         .map(|(name, var)| format!("{name} {:?}", var.dims()))
         .collect();
-    let frozen: Vec<&str> = include_str!("../parameters_tiny_batch_norm.txt").lines().collect();
+    let frozen: Vec<&str> = include_str!("../parameters_tiny_batch_norm.txt")
+        .lines()
+        .collect();
     assert_eq!(lines, frozen, "now:\n{}", lines.join("\n"));
 }
 
 #[test]
 fn buffers_are_saved_but_not_trained() {
-    let cfg = UnetrConfig { norm: NormConfig::BATCH_FLAX, ..UnetrConfig::tiny() };
+    let cfg = UnetrConfig {
+        norm: NormConfig::BATCH_FLAX,
+        ..UnetrConfig::tiny()
+    };
     let parameters = build(&cfg, 0);
-    let trainable: Vec<String> = parameters.trainable().into_iter().map(|(name, _)| name).collect();
-    let (buffers, others): (Vec<_>, Vec<_>) =
-        parameters.names().into_iter().partition(|name| name.contains("running_"));
+    let trainable: Vec<String> = parameters
+        .trainable()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let (buffers, others): (Vec<_>, Vec<_>) = parameters
+        .names()
+        .into_iter()
+        .partition(|name| name.contains("running_"));
     assert_eq!(trainable, others);
-    assert_eq!(buffers.len(), 2 * others.iter().filter(|name| name.contains("norm") && name.ends_with("weight") && !name.starts_with("vit")).count());
+    assert_eq!(
+        buffers.len(),
+        2 * others
+            .iter()
+            .filter(|name| name.contains("norm")
+                && name.ends_with("weight")
+                && !name.starts_with("vit"))
+            .count()
+    );
     assert_eq!(parameters.count(), build(&UnetrConfig::tiny(), 0).count());
 }
 
@@ -48,12 +77,19 @@ fn buffers_are_saved_but_not_trained() {
 fn saved_values_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    let cfg = UnetrConfig { norm: NormConfig::BATCH_FLAX, ..UnetrConfig::tiny() };
+    let cfg = UnetrConfig {
+        norm: NormConfig::BATCH_FLAX,
+        ..UnetrConfig::tiny()
+    };
     let saved = build(&cfg, 1);
     saved.save(&path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     saved.save(&path).unwrap();
-    assert_eq!(std::fs::read(&path).unwrap(), bytes, "the order in the file is not fixed");
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        bytes,
+        "the order in the file is not fixed"
+    );
 
     let loaded = build(&cfg, 2);
     assert_ne!(values(&loaded), values(&saved));
@@ -86,7 +122,13 @@ fn half_precision_is_converted() {
 fn a_report_says_what_differs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    let of_two = build(&UnetrConfig { classes: 2, ..UnetrConfig::tiny() }, 1);
+    let of_two = build(
+        &UnetrConfig {
+            classes: 2,
+            ..UnetrConfig::tiny()
+        },
+        1,
+    );
     let mut tensors: HashMap<String, Tensor> = of_two
         .variables()
         .into_iter()
@@ -114,7 +156,11 @@ fn a_report_says_what_differs() {
             path.display()
         )
     );
-    assert_eq!(values(&parameters), before, "a strict load that fails changes nothing");
+    assert_eq!(
+        values(&parameters),
+        before,
+        "a strict load that fails changes nothing"
+    );
 
     let report = parameters.load(&path).unwrap();
     assert_eq!(report.missing, ["vit.norm.bias"]);
@@ -183,9 +229,19 @@ fn a_builder_gives_the_same_variable_twice_and_checks_it() {
     assert!(vb.contains_tensor("w") && !vb.contains_tensor("v"));
     assert_eq!(vb.get_unchecked("w").unwrap().dims(), [2, 3]);
     let error = vb.get((3, 2), "w").unwrap_err().to_string();
-    assert!(error.starts_with("parameter a.w has shape [2, 3], expected [3, 2]"), "{error}");
-    let error = vb.to_dtype(DType::F64).get((2, 3), "w").unwrap_err().to_string();
-    assert!(error.starts_with("parameter a.w is of type f32, expected f64"), "{error}");
+    assert!(
+        error.starts_with("parameter a.w has shape [2, 3], expected [3, 2]"),
+        "{error}"
+    );
+    let error = vb
+        .to_dtype(DType::F64)
+        .get((2, 3), "w")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("parameter a.w is of type f32, expected f64"),
+        "{error}"
+    );
     assert!(vb.to_dtype(DType::U32).get(1, "v").is_err());
     assert!(vb.get_unchecked("v").is_err());
 }
