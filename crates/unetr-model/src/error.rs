@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 
@@ -120,6 +120,14 @@ pub enum ModelError {
         /// The shape expected, in words.
         expected: &'static str,
     },
+    /// What a file holds does not fit.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        source: Box<ModelError>,
+    },
     /// A file could not be read or written.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -147,6 +155,16 @@ pub enum ModelError {
     /// Candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl ModelError {
+    /// The error as one about what is in a file.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source: Box::new(self),
+        }
+    }
 }
 
 impl From<ModelError> for candle_core::Error {

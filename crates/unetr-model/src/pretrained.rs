@@ -26,7 +26,7 @@ impl UnetrConfig {
         };
         let text = std::fs::read_to_string(path).map_err(io)?;
         let cfg: Self = serde_json::from_str(&text).map_err(json)?;
-        cfg.validate()?;
+        cfg.validate().map_err(|error| error.in_file(path))?;
         Ok(cfg)
     }
 
@@ -83,7 +83,8 @@ impl Unetr {
         let cfg = UnetrConfig::read(folder.join(CONFIG))?;
         let weights = folder.join(WEIGHTS);
         let parameters = Parameters::open(&weights, DType::F32, device)?;
-        let model = Self::new(&cfg, parameters.var_builder())?;
+        let model = Self::new(&cfg, parameters.var_builder())
+            .map_err(|error| ModelError::from(error).in_file(&weights))?;
         let report = LoadReport {
             unexpected: parameters.unused(),
             ..LoadReport::default()

@@ -3,10 +3,10 @@ use unetr_ops::Gelu;
 use super::{BlockKind, NormConfig, PatchProjection, UnetrConfig, Upsampling};
 
 impl UnetrConfig {
-    /// The network of the JAX tutorial on Oxford Pets, as it was trained there: 256×256 RGB images,
+    /// The network of the Flax tutorial on Oxford Pets, as it was trained there: 256×256 RGB images,
     /// 3 classes, ViT-B with 4 heads; 87,739,235 parameters.
     ///
-    /// Source: <https://docs.jaxstack.ai/en/latest/JAX_image_segmentation.html>
+    /// Source: <https://flax.readthedocs.io/en/latest/examples/image_segmentation.html>
     pub fn tutorial() -> Self {
         Self {
             image_size: [256, 256],

@@ -21,7 +21,11 @@ impl VitConfig {
             ("layers", self.layers),
         ])?;
         let patch = self.patch_size;
-        if let Some(found) = self.image_size.into_iter().find(|size| size % patch != 0) {
+        if let Some(found) = self
+            .image_size
+            .into_iter()
+            .find(|size| !size.is_multiple_of(patch))
+        {
             let wanted = found.next_multiple_of(patch);
             return Err(ModelError::ImageSize {
                 found,
@@ -29,7 +33,7 @@ impl VitConfig {
                 wanted,
             });
         }
-        if self.hidden_size % self.heads != 0 {
+        if !self.hidden_size.is_multiple_of(self.heads) {
             return Err(ModelError::Heads {
                 hidden: self.hidden_size,
                 heads: self.heads,
@@ -79,7 +83,7 @@ impl UnetrConfig {
     fn validate_norm(&self) -> Result<(), ModelError> {
         match self.norm {
             NormConfig::Instance { eps, .. } => check_epsilon("norm.eps", eps),
-            NormConfig::Group { groups, .. } if groups == 0 || self.feature_size % groups != 0 => {
+            NormConfig::Group { groups, .. } if !self.feature_size.is_multiple_of(groups) => {
                 let (found, expected) = (groups.to_string(), "a divisor of the feature size");
                 Err(ModelError::Value {
                     field: "norm.groups",

@@ -34,15 +34,20 @@ pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
         }
         match view.dtype() {
             Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => {
-                tensors.insert(name.to_owned(), view.load(&Device::Cpu)?);
+                let tensor = view
+                    .load(&Device::Cpu)
+                    .map_err(|error| ModelError::from(error).in_file(path))?;
+                tensors.insert(name.to_owned(), tensor);
             }
             found => {
                 let (found, expected) = (format!("{found:?}"), "f16, bf16, f32 or f64".to_owned());
+                let name = name.to_owned();
                 return Err(ModelError::ParameterType {
-                    name: name.to_owned(),
+                    name,
                     found,
                     expected,
-                });
+                }
+                .in_file(path));
             }
         }
     }
