@@ -2,7 +2,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use unetr_ops::{Conv2dConfig, Dropout, Mode};
 
-use crate::layers::{Bias, Conv2d, Linear};
+use crate::layers::{Bias, Conv2d, Linear, cast};
 use crate::{PatchProjection, VitConfig, init};
 
 /// Images to tokens: a linear map of each patch, plus a learned embedding of its position.
@@ -79,8 +79,8 @@ impl PatchEmbedding {
                 linear.forward(&patches(images, *patch)?)?
             }
         };
-        self.dropout
-            .apply(&tokens.broadcast_add(&self.position_embeddings)?, mode)
+        let positions = cast(&self.position_embeddings, &tokens)?;
+        self.dropout.apply(&tokens.broadcast_add(&positions)?, mode)
     }
 }
 

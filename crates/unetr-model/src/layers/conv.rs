@@ -2,7 +2,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use unetr_ops::{Conv2dConfig, conv2d};
 
-use super::Bias;
+use super::{Bias, cast, cast_option};
 use crate::init;
 
 /// Convolution with a square kernel.
@@ -48,6 +48,7 @@ impl Conv2d {
     /// # Errors
     /// When the channels or groups do not fit.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        conv2d(xs, &self.weight, self.bias.as_ref(), &self.cfg)
+        let bias = cast_option(self.bias.as_ref(), xs)?;
+        conv2d(xs, &cast(&self.weight, xs)?, bias.as_ref(), &self.cfg)
     }
 }

@@ -2,7 +2,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use unetr_ops::{ConvTranspose2dConfig, conv_transpose2d};
 
-use super::Bias;
+use super::{Bias, cast, cast_option};
 use crate::init;
 
 /// Transposed convolution with a square kernel.
@@ -63,6 +63,7 @@ impl ConvTranspose2d {
     /// # Errors
     /// When the channels do not fit.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        conv_transpose2d(xs, &self.weight, self.bias.as_ref(), &self.cfg)
+        let bias = cast_option(self.bias.as_ref(), xs)?;
+        conv_transpose2d(xs, &cast(&self.weight, xs)?, bias.as_ref(), &self.cfg)
     }
 }

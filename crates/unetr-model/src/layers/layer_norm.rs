@@ -2,6 +2,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use candle_nn::init::{ONE, ZERO};
 
+use super::cast;
+
 /// Layer normalisation over the last dimension, with a gradient (see [`unetr_ops::layer_norm`]).
 ///
 /// Parameters: `weight` and `bias` `[size]`, ones and zeros.
@@ -35,6 +37,7 @@ impl LayerNorm {
     /// # Errors
     /// When the last dimension is not `size`.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        unetr_ops::layer_norm(xs, &self.weight, &self.bias, self.eps)
+        let (weight, bias) = (cast(&self.weight, xs)?, cast(&self.bias, xs)?);
+        unetr_ops::layer_norm(xs, &weight, &bias, self.eps)
     }
 }

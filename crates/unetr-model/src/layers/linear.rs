@@ -1,7 +1,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::Bias;
+use super::{Bias, cast, cast_option};
 use crate::init;
 
 /// Fully connected layer over the last dimension.
@@ -35,6 +35,7 @@ impl Linear {
     /// # Errors
     /// When the last dimension is not `inputs`.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        unetr_ops::linear(xs, &self.weight, self.bias.as_ref())
+        let bias = cast_option(self.bias.as_ref(), xs)?;
+        unetr_ops::linear(xs, &cast(&self.weight, xs)?, bias.as_ref())
     }
 }

@@ -1,4 +1,7 @@
 //! Layers: an operation of `unetr_ops` with its parameters.
+//!
+//! A layer computes in the type of its input, whatever the type of its parameters: f32 parameters
+//! and bf16 images are mixed precision, and the gradients of the parameters are f32.
 
 mod conv;
 mod conv_transpose;
@@ -14,6 +17,16 @@ pub use norm::Norm;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
+
+/// A parameter in the type of the input it meets.
+pub(crate) fn cast(parameter: &Tensor, xs: &Tensor) -> Result<Tensor> {
+    parameter.to_dtype(xs.dtype())
+}
+
+/// [`cast`] of a parameter that may not exist.
+fn cast_option(parameter: Option<&Tensor>, xs: &Tensor) -> Result<Option<Tensor>> {
+    parameter.map(|parameter| cast(parameter, xs)).transpose()
+}
 
 /// Whether a layer adds a learned constant to each output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

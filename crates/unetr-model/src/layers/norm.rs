@@ -6,6 +6,7 @@ use unetr_ops::{
     instance_norm,
 };
 
+use super::cast;
 use crate::{NormConfig, RunningVariance};
 
 /// Normalisation of feature maps, with the sum and the activation that follow it.
@@ -63,8 +64,11 @@ impl Norm {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, xs: &Tensor, epilogue: Epilogue<'_>, mode: Mode) -> Result<Tensor> {
-        let affine = self
-            .affine
+        let affine = match &self.affine {
+            Some((weight, bias)) => Some((cast(weight, xs)?, cast(bias, xs)?)),
+            None => None,
+        };
+        let affine = affine
             .as_ref()
             .map(|(weight, bias)| Affine { weight, bias });
         match (&self.kind, mode) {
@@ -76,7 +80,7 @@ impl Norm {
                 Ok(ys)
             }
             (Kind::Batch { eps, running }, Mode::Eval) => {
-                batch_norm_eval(xs, &running.statistics(), affine, *eps, epilogue)
+                batch_norm_eval(xs, &running.statistics(xs)?, affine, *eps, epilogue)
             }
         }
     }
@@ -108,11 +112,11 @@ impl Running {
         })
     }
 
-    fn statistics(&self) -> BatchStatistics {
-        BatchStatistics {
-            mean: self.mean.as_detached_tensor(),
-            variance: self.variance.as_detached_tensor(),
-        }
+    fn statistics(&self, xs: &Tensor) -> Result<BatchStatistics> {
+        Ok(BatchStatistics {
+            mean: cast(&self.mean.as_detached_tensor(), xs)?,
+            variance: cast(&self.variance.as_detached_tensor(), xs)?,
+        })
     }
 
     /// Moves the statistics towards those of a batch with `count` values in each channel.
@@ -127,6 +131,7 @@ impl Running {
     }
 
     fn moved(&self, old: &Var, new: &Tensor) -> Result<Tensor> {
-        (old.as_detached_tensor() * (1. - self.momentum))? + (new.detach() * self.momentum)?
+        (old.as_detached_tensor() * (1. - self.momentum))?
+            + (cast(&new.detach(), old)? * self.momentum)?
     }
 }

@@ -19,6 +19,17 @@ fn small() -> UnetrConfig {
     }
 }
 
+fn batch_norm() -> UnetrConfig {
+    UnetrConfig {
+        feature_size: 2,
+        hidden_size: 12,
+        mlp_size: 16,
+        heads: 3,
+        norm: NormConfig::BATCH_FLAX,
+        ..small().with_image_size([32, 32])
+    }
+}
+
 fn loss(fixture: &Fixture, logits: &Tensor) -> Tensor {
     let masks = fixture.get("in/mask").to_dtype(DType::U32).unwrap();
     let jaccard = soft_jaccard(logits, &masks, JaccardReduction::Mean).unwrap();
@@ -61,14 +72,7 @@ fn instance_norm_logits_loss_and_gradients() {
 #[test]
 fn batch_norm_in_training_and_evaluation() {
     let fixture = Fixture::open("unetr_bn");
-    let cfg = UnetrConfig {
-        feature_size: 2,
-        hidden_size: 12,
-        mlp_size: 16,
-        heads: 3,
-        norm: NormConfig::BATCH_FLAX,
-        ..small().with_image_size([32, 32])
-    };
+    let cfg = batch_norm();
     for (dtype, bound) in [(DType::F32, 5e-5), (DType::F64, 1e-6)] {
         let parameters = fixture.parameters("", dtype);
         let images = &fixture.inputs(dtype)["x"];
@@ -105,5 +109,25 @@ fn batch_norm_in_training_and_evaluation() {
         for (name, expected) in after {
             assert_close(&name, &parameters.get(&name).unwrap(), &expected, 1e-5);
         }
+    }
+}
+
+/// Mixed precision: images decide the type of the computation, parameters that of their gradients.
+#[test]
+fn layers_compute_in_the_type_of_their_input() {
+    for (name, cfg) in [("unetr_small", small()), ("unetr_bn", batch_norm())] {
+        let fixture = Fixture::open(name);
+        let parameters = fixture.parameters("", DType::F32);
+        let images = &fixture.inputs(DType::F64)["x"];
+        let model = Unetr::new(&cfg, parameters.var_builder()).unwrap();
+        model.forward(images, Mode::Eval).unwrap();
+        let logits = model.forward(images, TRAIN).unwrap();
+        assert_eq!(logits.dtype(), DType::F64);
+        let gradients = loss(&fixture, &logits).backward().unwrap();
+        for (_, var) in parameters.trainable() {
+            assert_eq!(gradients.get(&var).unwrap().dtype(), DType::F32);
+        }
+        let expected = fixture.reference_tree("grad/params/", "");
+        assert_gradients(name, &parameters, &gradients, &expected, 5e-5);
     }
 }
