@@ -1,1 +1,30 @@
-//! The UNETR segmentation network and its Vision Transformer on Candle, with MONAI's parameter names.
+#![doc = include_str!("../README.md")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a `VarBuilder` is a handle that Candle's constructors take by value"
+)]
+
+mod blocks;
+mod config;
+mod error;
+pub mod flax;
+mod layers;
+mod model;
+mod parameters;
+mod pretrained;
+mod unetr;
+
+pub use blocks::{
+    BasicBlock, ConvNormActivation, ConvNormActivationConfig, EncoderBlock, Mlp, PatchEmbedding,
+    PrUpBlock, ResBlock, SelfAttention, UnetBlock, UpBlock, Vit, VitOutput,
+};
+pub use config::{
+    BlockKind, DecoderConfig, NormConfig, PatchProjection, RunningVariance, UnetrConfig,
+    Upsampling, VitConfig,
+};
+pub use error::ModelError;
+pub use layers::{Bias, Conv2d, ConvTranspose2d, LayerNorm, Linear, Norm};
+pub use model::SegmentationModel;
+pub use parameters::{LoadReport, Parameters, ShapeMismatch, init};
+pub use unetr::Unetr;
+pub use unetr_ops::{Gelu, Mode};

@@ -1,0 +1,142 @@
+use super::{NormConfig, UnetrConfig, VitConfig};
+use crate::ModelError;
+
+/// Beyond this no size makes sense, and below it no product of sizes overflows.
+const LARGEST: usize = 1 << 15;
+
+impl VitConfig {
+    /// Checks that the parts fit together.
+    ///
+    /// # Errors
+    /// The first field that does not.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        check_sizes(&[
+            ("image_size", self.image_size[0]),
+            ("image_size", self.image_size[1]),
+            ("patch_size", self.patch_size),
+            ("in_channels", self.in_channels),
+            ("hidden_size", self.hidden_size),
+            ("mlp_size", self.mlp_size),
+            ("heads", self.heads),
+            ("layers", self.layers),
+        ])?;
+        let patch = self.patch_size;
+        if let Some(found) = self
+            .image_size
+            .into_iter()
+            .find(|size| !size.is_multiple_of(patch))
+        {
+            let wanted = found.next_multiple_of(patch);
+            return Err(ModelError::ImageSize {
+                found,
+                patch,
+                wanted,
+            });
+        }
+        if !self.hidden_size.is_multiple_of(self.heads) {
+            return Err(ModelError::Heads {
+                hidden: self.hidden_size,
+                heads: self.heads,
+            });
+        }
+        check_rate("dropout", self.dropout)?;
+        check_rate("projection_dropout", self.projection_dropout)?;
+        check_epsilon("layer_norm_eps", self.layer_norm_eps)
+    }
+}
+
+impl UnetrConfig {
+    /// Checks that the parts fit together.
+    ///
+    /// # Errors
+    /// The first field that does not.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        if self.patch_size != 16 {
+            return Err(ModelError::PatchSize {
+                found: self.patch_size,
+            });
+        }
+        self.vit().validate()?;
+        check_sizes(&[
+            ("classes", self.classes),
+            ("feature_size", self.feature_size),
+        ])?;
+        if self.layers < 4 {
+            let (found, expected) = (self.layers.to_string(), "4 or more: the decoder takes 4");
+            return Err(ModelError::Value {
+                field: "layers",
+                found,
+                expected,
+            });
+        }
+        if !self.leaky_slope.is_finite() {
+            let (found, expected) = (self.leaky_slope.to_string(), "a finite number");
+            return Err(ModelError::Value {
+                field: "leaky_slope",
+                found,
+                expected,
+            });
+        }
+        self.validate_norm()
+    }
+
+    fn validate_norm(&self) -> Result<(), ModelError> {
+        match self.norm {
+            NormConfig::Instance { eps, .. } => check_epsilon("norm.eps", eps),
+            NormConfig::Group { groups, .. } if !self.feature_size.is_multiple_of(groups) => {
+                let (found, expected) = (groups.to_string(), "a divisor of the feature size");
+                Err(ModelError::Value {
+                    field: "norm.groups",
+                    found,
+                    expected,
+                })
+            }
+            NormConfig::Group { eps, .. } => check_epsilon("norm.eps", eps),
+            NormConfig::Batch { momentum, .. } if !(0. ..=1.).contains(&momentum) => {
+                let (found, expected) = (momentum.to_string(), "0 to 1");
+                Err(ModelError::Value {
+                    field: "norm.momentum",
+                    found,
+                    expected,
+                })
+            }
+            NormConfig::Batch { eps, .. } => check_epsilon("norm.eps", eps),
+        }
+    }
+}
+
+fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), ModelError> {
+    match sizes.iter().find(|(_, size)| !(1..=LARGEST).contains(size)) {
+        None => Ok(()),
+        Some(&(field, found)) => {
+            let (found, expected) = (found.to_string(), "1 to 32768");
+            Err(ModelError::Value {
+                field,
+                found,
+                expected,
+            })
+        }
+    }
+}
+
+fn check_rate(field: &'static str, rate: f64) -> Result<(), ModelError> {
+    if (0. ..1.).contains(&rate) {
+        return Ok(());
+    }
+    Err(ModelError::Value {
+        field,
+        found: rate.to_string(),
+        expected: "at least 0 and less than 1",
+    })
+}
+
+fn check_epsilon(field: &'static str, eps: f64) -> Result<(), ModelError> {
+    if eps > 0. && eps.is_finite() {
+        return Ok(());
+    }
+    Err(ModelError::Value {
+        field,
+        found: eps.to_string(),
+        expected: "more than 0",
+    })
+}

@@ -1,0 +1,177 @@
+use std::path::{Path, PathBuf};
+
+use candle_core::DType;
+
+use crate::LoadReport;
+
+/// What this crate refuses to build, load or convert.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The image does not split into whole patches.
+    #[error(
+        "image size {found} is not a multiple of the patch size {patch}; pad or resize to {wanted}"
+    )]
+    ImageSize {
+        /// The height or width that does not fit.
+        found: usize,
+        /// The patch size.
+        patch: usize,
+        /// The next multiple.
+        wanted: usize,
+    },
+    /// The decoder cannot bring patches of this size back to the image's resolution.
+    #[error(
+        "patch size {found} is not possible for UNETR, whose decoder upsamples four times by 2; use 16"
+    )]
+    PatchSize {
+        /// The patch size found.
+        found: usize,
+    },
+    /// The hidden size does not split into heads.
+    #[error(
+        "hidden size {hidden} is not divisible by {heads} heads; change one of them so that it is"
+    )]
+    Heads {
+        /// The hidden size.
+        hidden: usize,
+        /// The number of heads.
+        heads: usize,
+    },
+    /// A number of the configuration is outside its range.
+    #[error("{field} is {found}, expected {expected}")]
+    Value {
+        /// The field of the configuration.
+        field: &'static str,
+        /// Its value.
+        found: String,
+        /// The range it should be in.
+        expected: &'static str,
+    },
+    /// The images are not what the network was configured for.
+    #[error(
+        "images have shape {found:?}, expected [batch, {channels}, {height}, {width}]; \
+         resize them or build the network with `with_image_size`"
+    )]
+    Images {
+        /// Their shape.
+        found: Vec<usize>,
+        /// The channels the network expects.
+        channels: usize,
+        /// The height the network expects.
+        height: usize,
+        /// The width the network expects.
+        width: usize,
+    },
+    /// A parameter exists with another shape than a module asks for.
+    #[error(
+        "parameter {name} has shape {found:?}, expected {expected:?}; the configuration differs"
+    )]
+    ParameterShape {
+        /// Its name.
+        name: String,
+        /// The shape it has.
+        found: Vec<usize>,
+        /// The shape the module expects.
+        expected: Vec<usize>,
+    },
+    /// A parameter is of a type that holds no real numbers, or not of the type a module asks for.
+    #[error("parameter {name} is of type {found}, expected {expected}")]
+    ParameterType {
+        /// Its name.
+        name: String,
+        /// The type found.
+        found: String,
+        /// The types that are possible.
+        expected: String,
+    },
+    /// A parameter that a module needs is not there.
+    #[error("parameter {name} is missing; the weights are those of another configuration")]
+    MissingParameter {
+        /// Its name.
+        name: String,
+    },
+    /// A variable builder asks for a type no parameter can have.
+    #[error("parameters of type {0:?} are not possible, expected f16, bf16, f32 or f64")]
+    DType(DType),
+    /// A file of weights does not hold exactly the parameters of the network.
+    #[error("{}: {report}", .path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// What was missing, unexpected or of another shape.
+        report: LoadReport,
+    },
+    /// A name is no parameter of the Flax UNETR.
+    #[error(
+        "`{name}` is no parameter of the Flax UNETR; expected names like `vit/blocks/0/norm1/scale`"
+    )]
+    FlaxName {
+        /// The name found.
+        name: String,
+    },
+    /// A tensor has not the rank its Flax name promises.
+    #[error("`{name}` has shape {found:?}, expected {expected}")]
+    FlaxShape {
+        /// The Flax name.
+        name: String,
+        /// The shape found.
+        found: Vec<usize>,
+        /// The shape expected, in words.
+        expected: &'static str,
+    },
+    /// What a file holds does not fit.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        source: Box<ModelError>,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is no valid safetensors file.
+    #[error("{}: not a valid safetensors file: {source}", .path.display())]
+    SafeTensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: safetensors::SafeTensorError,
+    },
+    /// A file is no valid configuration.
+    #[error("{}: not a valid configuration: {source}", .path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+impl ModelError {
+    /// The error as one about what is in a file.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source: Box::new(self),
+        }
+    }
+}
+
+impl From<ModelError> for candle_core::Error {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Candle(error) => error,
+            error => candle_core::Error::wrap(error),
+        }
+    }
+}

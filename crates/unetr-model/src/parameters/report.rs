@@ -1,0 +1,139 @@
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use candle_core::{Tensor, Var};
+
+/// How a file of weights and the parameters of a network differ. All lists are sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Parameters that the file does not have.
+    pub missing: Vec<String>,
+    /// Names in the file that are no parameters.
+    pub unexpected: Vec<String>,
+    /// Parameters that have another shape in the file.
+    pub mismatched: Vec<ShapeMismatch>,
+    /// Names in the file that other libraries write and no network reads: `num_batches_tracked`,
+    /// and MONAI's `cross_attn` and `norm_cross_attn`.
+    pub ignored: Vec<String>,
+}
+
+/// A parameter that has another shape in a file than in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShapeMismatch {
+    /// Its name.
+    pub name: String,
+    /// Its shape in the file.
+    pub found: Vec<usize>,
+    /// Its shape in the network.
+    pub expected: Vec<usize>,
+}
+
+impl LoadReport {
+    /// Whether every parameter was there, of the right shape, and nothing else.
+    pub fn is_exact(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
+    }
+
+    pub(super) fn compare(variables: &[(String, Var)], tensors: &HashMap<String, Tensor>) -> Self {
+        let mut report = Self::default();
+        for (name, var) in variables {
+            match tensors.get(name) {
+                None => report.missing.push(name.clone()),
+                Some(tensor) if tensor.shape() != var.shape() => {
+                    let (found, expected) = (tensor.dims().to_vec(), var.dims().to_vec());
+                    report.mismatched.push(ShapeMismatch {
+                        name: name.clone(),
+                        found,
+                        expected,
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        let known: HashSet<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
+        for name in tensors.keys().filter(|name| !known.contains(name.as_str())) {
+            let list = if is_ignored(name) {
+                &mut report.ignored
+            } else {
+                &mut report.unexpected
+            };
+            list.push(name.clone());
+        }
+        report.missing.sort_unstable();
+        report.unexpected.sort_unstable();
+        report
+            .mismatched
+            .sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        report.ignored.sort_unstable();
+        report
+    }
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_exact() {
+            return write!(f, "all parameters found");
+        }
+        let mut parts = Vec::new();
+        if !self.missing.is_empty() {
+            parts.push(format!(
+                "{} missing ({})",
+                self.missing.len(),
+                first_of(&self.missing)
+            ));
+        }
+        if !self.unexpected.is_empty() {
+            let list = first_of(&self.unexpected);
+            parts.push(format!("{} unexpected ({list})", self.unexpected.len()));
+        }
+        if !self.mismatched.is_empty() {
+            let list: Vec<String> = self.mismatched.iter().map(ToString::to_string).collect();
+            parts.push(format!(
+                "{} of another shape ({})",
+                list.len(),
+                first_of(&list)
+            ));
+        }
+        write!(
+            f,
+            "{}; the configuration differs from the one of the weights",
+            parts.join(", ")
+        )
+    }
+}
+
+impl fmt::Display for ShapeMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {:?} instead of {:?}",
+            self.name, self.found, self.expected
+        )
+    }
+}
+
+/// The first few names, for a message.
+fn first_of(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let list = names
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        format!("{list}, …")
+    } else {
+        list
+    }
+}
+
+/// Whether a name belongs to what other libraries save without using it.
+pub(super) fn is_ignored(name: &str) -> bool {
+    name.split('.').any(|part| {
+        matches!(
+            part,
+            "norm_cross_attn" | "cross_attn" | "num_batches_tracked"
+        )
+    })
+}

@@ -1,0 +1,101 @@
+//! A network in a folder: `config.json` and `model.safetensors`.
+
+use std::path::Path;
+
+use candle_core::{DType, Device};
+
+use crate::{LoadReport, ModelError, Parameters, Unetr, UnetrConfig};
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+
+impl UnetrConfig {
+    /// Reads a configuration from a JSON file and validates it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no configuration, or the configuration is not valid.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        let io = |source| ModelError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let json = |source| ModelError::Json {
+            path: path.to_owned(),
+            source,
+        };
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        let cfg: Self = serde_json::from_str(&text).map_err(json)?;
+        cfg.validate().map_err(|error| error.in_file(path))?;
+        Ok(cfg)
+    }
+
+    /// Writes the configuration to a JSON file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ModelError> {
+        let path = path.as_ref();
+        let json = |source| ModelError::Json {
+            path: path.to_owned(),
+            source,
+        };
+        let text = serde_json::to_string_pretty(self).map_err(json)?;
+        let io = |source| ModelError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::write(path, text + "\n").map_err(io)
+    }
+}
+
+impl Unetr {
+    /// Writes `config.json` and `model.safetensors` into a folder, which is created if needed.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(
+        &self,
+        parameters: &Parameters,
+        folder: impl AsRef<Path>,
+    ) -> Result<(), ModelError> {
+        let folder = folder.as_ref();
+        let io = |source| ModelError::Io {
+            path: folder.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(folder).map_err(io)?;
+        self.config().write(folder.join(CONFIG))?;
+        parameters.save(folder.join(WEIGHTS))
+    }
+
+    /// Reads a network from `config.json` and `model.safetensors` in a folder, with f32
+    /// parameters, which are returned for further training.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is not valid, or when the weights are not exactly those of the
+    /// configuration.
+    pub fn load(
+        folder: impl AsRef<Path>,
+        device: &Device,
+    ) -> Result<(Self, Parameters), ModelError> {
+        let folder = folder.as_ref();
+        let cfg = UnetrConfig::read(folder.join(CONFIG))?;
+        let weights = folder.join(WEIGHTS);
+        let parameters = Parameters::open(&weights, DType::F32, device)?;
+        let model = Self::new(&cfg, parameters.var_builder())
+            .map_err(|error| ModelError::from(error).in_file(&weights))?;
+        let report = LoadReport {
+            unexpected: parameters.unused(),
+            ..LoadReport::default()
+        };
+        if report.is_exact() {
+            Ok((model, parameters))
+        } else {
+            Err(ModelError::Mismatch {
+                path: weights,
+                report,
+            })
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests of the model against golden values of Flax and MONAI, and of its own promises.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod blocks;
+mod config;
+mod fixture;
+mod flax;
+mod gradients;
+mod initialisers;
+mod layers;
+mod monai;
+mod parameters;
+mod pretrained;
+mod unetr_flax;
