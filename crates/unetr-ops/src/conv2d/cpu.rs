@@ -127,7 +127,7 @@ fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T]) -> Vec<T> {
                     row_stride: out_plane,
                 };
                 gemm(
-                    out,
+                    &mut out,
                     false,
                     weight,
                     g.patches(input, &mut buffer, (start, rows)),
