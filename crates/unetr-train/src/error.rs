@@ -86,6 +86,58 @@ pub enum Error {
         /// Width and height of the prediction.
         prediction: (u32, u32),
     },
+    /// The loss became NaN or infinite.
+    #[error(
+        "the loss is {loss} at step {step} of epoch {epoch}, learning rate {learning_rate:e}, samples {indices:?}; \
+         lower the learning rate, warm up longer, or look at these samples"
+    )]
+    NotFinite {
+        /// The loss.
+        loss: f64,
+        /// The update, counted from 1.
+        step: u64,
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The learning rate of the update.
+        learning_rate: f64,
+        /// Where the batch's samples stand in the data set.
+        indices: Vec<usize>,
+    },
+    /// A checkpoint belongs to another run.
+    #[error(
+        "{path}: the {what} of the checkpoint is {saved}, that of this run is {own}; \
+         resume with the settings of the first run, or start a new one in another folder",
+        path = path.display()
+    )]
+    Resume {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What the checkpoint has.
+        saved: String,
+        /// What this run has.
+        own: String,
+    },
+    /// A saved state does not fit the optimiser.
+    #[error(
+        "{optimizer} cannot take a saved state with {found}; resume with the optimizer that saved it"
+    )]
+    OptimizerState {
+        /// The optimiser.
+        optimizer: &'static str,
+        /// What the state has.
+        found: String,
+    },
+    /// A sample or batch could not be read.
+    #[error(transparent)]
+    Data(#[from] unetr_data::Error),
+    /// A metric could not be computed.
+    #[error(transparent)]
+    Metrics(#[from] unetr_metrics::Error),
+    /// The model could not be built, read or written.
+    #[error(transparent)]
+    Model(#[from] unetr_model::ModelError),
     /// Candle could not compute.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -3,12 +3,21 @@
 mod checkpoint;
 mod error;
 mod history;
+mod loss;
 mod number;
+mod optimizer;
 mod report;
 mod schedule;
+mod trainer;
 
-pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Mode, Retention};
+pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Retention};
 pub use error::{Error, Result};
 pub use history::{History, HistoryFile, Record, Split};
+pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
+pub use optimizer::{Adam, AdamConfig, External, Optimizer};
 pub use report::{Palette, PredictionSample, draw_curves, draw_predictions};
 pub use schedule::Schedule;
+pub use trainer::{
+    Callback, LogLines, Outcome, Plan, ProgressBars, StepReport, StopSignal, Trainer,
+    TrainerConfig, console_progress, evaluate, predict_labels,
+};

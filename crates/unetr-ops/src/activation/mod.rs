@@ -118,10 +118,12 @@ mod tests {
     fn gradients_are_those_of_finite_differences() {
         let xs = (random(1, &[3, 7]) * 4.).unwrap();
         for formula in [Gelu::Tanh, Gelu::Erf] {
-            assert_gradients("gelu", &[xs.clone()], |x| gelu(&x[0], formula));
+            assert_gradients("gelu", std::slice::from_ref(&xs), |x| gelu(&x[0], formula));
         }
         for activation in ALL {
-            assert_gradients("activation", &[xs.clone()], |x| activation.apply(&x[0]));
+            assert_gradients("activation", std::slice::from_ref(&xs), |x| {
+                activation.apply(&x[0])
+            });
         }
     }
 
@@ -130,13 +132,18 @@ mod tests {
         let xs = (random(2, &[5, 33]) * 4.).unwrap();
         for formula in [Gelu::Tanh, Gelu::Erf] {
             let reference = |x: &[Tensor]| composed::gelu(&x[0], formula);
-            assert_same("gelu", &[xs.clone()], |x| gelu(&x[0], formula), reference);
+            assert_same(
+                "gelu",
+                std::slice::from_ref(&xs),
+                |x| gelu(&x[0], formula),
+                reference,
+            );
         }
         for activation in ALL {
             let reference = |x: &[Tensor]| composed::activation(&x[0], activation);
             assert_same(
                 "activation",
-                &[xs.clone()],
+                std::slice::from_ref(&xs),
                 |x| activation.apply(&x[0]),
                 reference,
             );

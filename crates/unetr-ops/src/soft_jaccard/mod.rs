@@ -68,7 +68,7 @@ mod tests {
     fn gradients_are_those_of_finite_differences() {
         let logits = (random(1, &[2, 3, 2, 3]) * 3.).unwrap();
         for reduction in [JaccardReduction::Mean, JaccardReduction::Sum] {
-            assert_gradients("soft_jaccard", &[logits.clone()], |x| {
+            assert_gradients("soft_jaccard", std::slice::from_ref(&logits), |x| {
                 soft_jaccard(&x[0], &labels(), reduction)
             });
         }
@@ -80,7 +80,7 @@ mod tests {
         for reduction in [JaccardReduction::Mean, JaccardReduction::Sum] {
             let reference = |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels(), reduction);
             let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels(), reduction);
-            assert_same("soft_jaccard", &[logits.clone()], f, reference);
+            assert_same("soft_jaccard", std::slice::from_ref(&logits), f, reference);
         }
     }
 }

@@ -10,7 +10,7 @@ mod store;
 mod writer;
 
 pub use handle::Checkpoint;
-pub use retention::{Mode, Retention};
+pub use retention::{Objective, Retention};
 pub use store::Checkpoints;
 pub use writer::CheckpointWriter;
 

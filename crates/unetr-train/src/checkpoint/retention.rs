@@ -7,7 +7,7 @@ use super::Checkpoint;
 /// Which value of a metric is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mode {
+pub enum Objective {
     /// The greater one, as of IoU.
     Max,
     /// The smaller one, as of a loss.
@@ -23,12 +23,12 @@ pub struct Retention {
     /// The metric's name, such as `validation/mean_iou`.
     pub metric: String,
     /// Which value of it is better.
-    pub mode: Mode,
+    pub mode: Objective,
 }
 
 impl Retention {
     /// The `best` checkpoints by `metric`, and the last one.
-    pub fn best(best: usize, metric: impl Into<String>, mode: Mode) -> Self {
+    pub fn best(best: usize, metric: impl Into<String>, mode: Objective) -> Self {
         Self {
             best,
             metric: metric.into(),
@@ -47,8 +47,8 @@ impl Retention {
             .collect();
         ranked.sort_by(|(a, left), (b, right)| {
             let better = match self.mode {
-                Mode::Max => b.partial_cmp(a),
-                Mode::Min => a.partial_cmp(b),
+                Objective::Max => b.partial_cmp(a),
+                Objective::Min => a.partial_cmp(b),
             };
             better
                 .unwrap_or(Ordering::Equal)

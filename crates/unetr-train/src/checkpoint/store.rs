@@ -23,11 +23,11 @@ const TEMPORARY: &str = ".tmp-";
 /// # Examples
 /// ```
 /// # use std::collections::BTreeMap;
-/// # use unetr_train::{Checkpoints, Mode, Retention};
+/// # use unetr_train::{Checkpoints, Objective, Retention};
 /// # fn main() -> unetr_train::Result<()> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let folder = folder.path();
-/// let retention = Retention::best(2, "validation/mean_iou", Mode::Max);
+/// let retention = Retention::best(2, "validation/mean_iou", Objective::Max);
 /// let mut checkpoints = Checkpoints::open(folder, retention)?;
 ///
 /// let metrics = BTreeMap::from([("validation/mean_iou".to_owned(), 0.507)]);

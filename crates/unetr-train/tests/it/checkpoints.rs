@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use unetr_train::{Checkpoint, Checkpoints, Error, Mode, Retention};
+use unetr_train::{Checkpoint, Checkpoints, Error, Objective, Retention};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct State {
@@ -12,7 +12,7 @@ struct State {
     position: usize,
 }
 
-fn open(folder: &Path, best: usize, mode: Mode) -> Checkpoints {
+fn open(folder: &Path, best: usize, mode: Objective) -> Checkpoints {
     Checkpoints::open(folder, Retention::best(best, "score", mode)).unwrap()
 }
 
@@ -49,7 +49,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn what_is_written_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let mut checkpoints = open(&run, 1, Mode::Max);
+    let mut checkpoints = open(&run, 1, Objective::Max);
     assert!(checkpoints.list().is_empty() && !run.exists());
 
     let weight = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu).unwrap();
@@ -67,7 +67,7 @@ fn what_is_written_is_read_back() {
         .unwrap();
 
     assert_eq!(names(&run), ["step-0000071"]);
-    let checkpoint = open(&run, 1, Mode::Max).last().unwrap().clone();
+    let checkpoint = open(&run, 1, Objective::Max).last().unwrap().clone();
     assert_eq!((checkpoint.step(), checkpoint.epoch()), (71, 1));
     assert_eq!(checkpoint.version(), env!("CARGO_PKG_VERSION"));
     assert_eq!(checkpoint.state::<State>().unwrap(), state);
@@ -97,7 +97,7 @@ fn what_is_written_is_read_back() {
 #[test]
 fn the_best_two_and_the_last_stay() {
     let folder = tempfile::tempdir().unwrap();
-    let mut checkpoints = open(folder.path(), 2, Mode::Max);
+    let mut checkpoints = open(folder.path(), 2, Objective::Max);
     for (step, value) in [(10, 0.3), (20, 0.5), (30, 0.4), (40, 0.2), (50, 0.1)] {
         save(&mut checkpoints, step, value);
     }
@@ -106,7 +106,7 @@ fn the_best_two_and_the_last_stay() {
         names(folder.path()),
         ["step-0000020", "step-0000030", "step-0000050"]
     );
-    let reopened = open(folder.path(), 2, Mode::Max);
+    let reopened = open(folder.path(), 2, Objective::Max);
     assert_eq!(reopened.list(), checkpoints.list());
     assert_eq!(
         (
@@ -115,13 +115,19 @@ fn the_best_two_and_the_last_stay() {
         ),
         (20, 50)
     );
-    assert_eq!(open(folder.path(), 2, Mode::Min).best().unwrap().step(), 50);
+    assert_eq!(
+        open(folder.path(), 2, Objective::Min)
+            .best()
+            .unwrap()
+            .step(),
+        50
+    );
 }
 
 #[test]
 fn ties_go_to_the_earlier_and_nan_is_never_best() {
     let folder = tempfile::tempdir().unwrap();
-    let mut checkpoints = open(folder.path(), 1, Mode::Min);
+    let mut checkpoints = open(folder.path(), 1, Objective::Min);
     save(&mut checkpoints, 10, f64::NAN);
     assert_eq!(checkpoints.best(), None);
     assert_eq!(checkpoints.last().unwrap().step(), 10);
@@ -135,7 +141,7 @@ fn ties_go_to_the_earlier_and_nan_is_never_best() {
 #[test]
 fn a_failed_save_leaves_the_others_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let mut checkpoints = open(folder.path(), 1, Mode::Max);
+    let mut checkpoints = open(folder.path(), 1, Objective::Max);
     save(&mut checkpoints, 10, 0.5);
     let error = checkpoints
         .save(10, 1, &score(0.9), &(), |files| {
@@ -144,7 +150,7 @@ fn a_failed_save_leaves_the_others_alone() {
         })
         .unwrap_err();
     assert!(matches!(error, Error::FileName { .. }), "{error}");
-    let mut reopened = open(folder.path(), 1, Mode::Max);
+    let mut reopened = open(folder.path(), 1, Objective::Max);
     assert_eq!(reopened.list(), checkpoints.list());
     assert_eq!(
         reopened.best().unwrap().bytes("model.bin").unwrap(),
@@ -160,7 +166,7 @@ fn a_failed_save_leaves_the_others_alone() {
 #[test]
 fn names_that_leave_the_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut checkpoints = open(folder.path(), 1, Mode::Max);
+    let mut checkpoints = open(folder.path(), 1, Objective::Max);
     for name in ["", "..", "../model.bin", "a/b", "metrics.json"] {
         let result = checkpoints.save(10, 1, &score(0.5), &(), |files| files.bytes(name, b""));
         assert!(matches!(result, Err(Error::FileName { .. })), "{name}");
@@ -175,7 +181,7 @@ fn names_that_leave_the_folder_are_refused() {
 #[test]
 fn a_step_is_replaced_and_a_run_rewound() {
     let folder = tempfile::tempdir().unwrap();
-    let mut checkpoints = open(folder.path(), 3, Mode::Max);
+    let mut checkpoints = open(folder.path(), 3, Objective::Max);
     for (step, value) in [(10, 0.1), (20, 0.2), (30, 0.3)] {
         save(&mut checkpoints, step, value);
     }
@@ -190,7 +196,7 @@ fn a_step_is_replaced_and_a_run_rewound() {
 #[test]
 fn damaged_and_foreign_checkpoints_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let mut checkpoints = open(folder.path(), 3, Mode::Max);
+    let mut checkpoints = open(folder.path(), 3, Objective::Max);
     save(&mut checkpoints, 10, 0.5);
     let path = checkpoints.last().unwrap().path().to_owned();
     let state = fs::read_to_string(path.join("state.json")).unwrap();
@@ -226,5 +232,5 @@ fn damaged_and_foreign_checkpoints_are_named() {
     assert!(matches!(error, Error::Safetensors { .. }) && error.to_string().contains("model.bin"));
 
     fs::remove_file(path.join("metrics.json")).unwrap();
-    assert!(open(folder.path(), 3, Mode::Max).list().is_empty());
+    assert!(open(folder.path(), 3, Objective::Max).list().is_empty());
 }

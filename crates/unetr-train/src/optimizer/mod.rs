@@ -1,0 +1,40 @@
+//! Optimisers: from gradients to new parameters, with a state that can be saved where the
+//! optimiser shows it.
+
+mod adam;
+mod external;
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+
+use crate::Result;
+
+pub use adam::{Adam, AdamConfig};
+pub use external::External;
+
+/// What changes the parameters of a network by their gradients.
+pub trait Optimizer {
+    /// Updates every parameter that has a gradient.
+    ///
+    /// # Errors
+    /// When Candle cannot compute the update.
+    fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()>;
+
+    /// The state as named tensors; `None` where the optimiser keeps it to itself, so that a
+    /// resumed run begins with a fresh one.
+    ///
+    /// # Errors
+    /// When Candle cannot read the state.
+    fn state(&self) -> Result<Option<BTreeMap<String, Tensor>>>;
+
+    /// Takes a state that [`state`](Self::state) has given.
+    ///
+    /// # Errors
+    /// When the state is that of another optimiser or of other parameters.
+    fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()>;
+
+    /// What it is and how it is set, for logs and checks.
+    fn describe(&self) -> String;
+}

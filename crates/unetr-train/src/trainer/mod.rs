@@ -1,0 +1,18 @@
+//! The training loop: epochs of updates, evaluation, checkpoints, resume.
+
+mod callback;
+mod config;
+mod evaluate;
+mod fit;
+mod monitor;
+mod progress;
+mod resume;
+mod stop;
+mod update;
+
+pub use callback::{Callback, Plan, StepReport};
+pub use config::TrainerConfig;
+pub use evaluate::{evaluate, predict_labels};
+pub use fit::{Outcome, Trainer};
+pub use progress::{LogLines, ProgressBars, console_progress};
+pub use stop::StopSignal;
