@@ -2,6 +2,7 @@
 //! shapes of the tutorial's network at 128 x 128 pixels.
 //!
 //! `cargo bench --bench ops` measures all, `cargo bench --bench ops -- conv2d` one of them.
+#![allow(missing_docs, reason = "`criterion_group!` makes a public function")]
 
 use std::time::Duration;
 

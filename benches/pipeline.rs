@@ -1,5 +1,6 @@
 //! Photos on their way from the disk to a batch, on the sample in `assets/`: decoding alone, and the
 //! loader with the tutorial's training transforms at 128 x 128 pixels. Throughput is in images.
+#![allow(missing_docs, reason = "`criterion_group!` makes a public function")]
 
 use std::sync::Arc;
 use std::time::Duration;
