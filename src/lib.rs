@@ -1,1 +1,7 @@
 //! UNETR segmentation in Rust.
+
+pub use unetr_data as data;
+pub use unetr_metrics as metrics;
+pub use unetr_model as model;
+pub use unetr_ops as ops;
+pub use unetr_train as train;

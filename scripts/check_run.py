@@ -1,0 +1,57 @@
+"""Checks the folder of a training run, and prints the path of its best checkpoint.
+
+    python3 scripts/check_run.py RUN 0.45
+
+fails unless everything a run leaves is there, and unless the last validation in `history.jsonl` reached
+this mean IoU. Needs Python alone.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+FILES = ["config.json", "history.jsonl", "curves.png", "predictions.png"]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def check_files(run):
+    for path in (run / name for name in FILES):
+        if not path.is_file() or path.stat().st_size == 0:
+            sys.exit(f"{path} is missing or empty")
+        if path.suffix == ".png" and not path.read_bytes().startswith(PNG):
+            sys.exit(f"{path} is no PNG")
+    json.loads((run / "config.json").read_text())
+
+
+def last_mean_iou(history):
+    """The mean IoU of the last record with a validation; NaN and infinities are strings there."""
+    records = [json.loads(line) for line in history.read_text().splitlines()]
+    validations = [r["metrics"]["validation"] for r in records if "validation" in r["metrics"]]
+    if not validations:
+        sys.exit(f"{history}: no validation among {len(records)} records")
+    return float(validations[-1]["mean_iou"])
+
+
+def best_checkpoint(folder):
+    """The checkpoint with the highest validation mean IoU."""
+    scores = {
+        path.parent: json.loads(path.read_text()).get("validation/mean_iou", float("-inf"))
+        for path in sorted(folder.glob("step-*/metrics.json"))
+    }
+    if not scores:
+        sys.exit(f"{folder}: no checkpoint")
+    return max(scores, key=scores.get)
+
+
+def main():
+    run, bound = Path(sys.argv[1]), float(sys.argv[2])
+    check_files(run)
+    mean_iou = last_mean_iou(run / "history.jsonl")
+    if not mean_iou >= bound:  # a NaN fails too
+        sys.exit(f"{run}: the validation mean IoU is {mean_iou:.3f}, not {bound} or more")
+    print(f"the validation mean IoU is {mean_iou:.3f}, at least {bound}", file=sys.stderr)
+    print(best_checkpoint(run / "checkpoints"))
+
+
+if __name__ == "__main__":
+    main()
