@@ -38,3 +38,21 @@ pub trait Optimizer {
     /// What it is and how it is set, for logs and checks.
     fn describe(&self) -> String;
 }
+
+impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
+    fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
+        (**self).step(gradients, learning_rate)
+    }
+
+    fn state(&self) -> Result<Option<BTreeMap<String, Tensor>>> {
+        (**self).state()
+    }
+
+    fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        (**self).restore(state)
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+}

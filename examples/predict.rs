@@ -1,0 +1,101 @@
+//! Segments photos of any size with a checkpoint.
+//!
+//!     cargo run --release --example predict -- --checkpoint runs/quickstart/checkpoints/step-0001100 \
+//!         --out predictions photo.jpg
+//!
+//! Writes `photo.mask.png`, the class of every pixel, and `photo.overlay.png`, the classes over the
+//! photo.
+
+#[allow(dead_code, reason = "every example uses a part of it")]
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use candle_core::Device;
+use clap::Parser;
+use image::imageops::{FilterType, resize};
+use image::{GrayImage, RgbImage};
+use unetr::data::{ExifOrientation, Image, Resize, Sample, Transform, read_image, sample_rng};
+use unetr::model::Unetr;
+use unetr::train::Palette;
+
+/// Segments photos of any size with a checkpoint.
+#[derive(Debug, Parser)]
+struct Flags {
+    /// The folder of a checkpoint.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// The folder for masks and overlays.
+    #[arg(long, default_value = "predictions")]
+    out: PathBuf,
+    /// auto, cpu or cuda:N.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// The photos.
+    #[arg(required = true)]
+    photos: Vec<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let flags = Flags::parse();
+    let device = common::device(&flags.device)?;
+    let (model, _) = Unetr::load(&flags.checkpoint, &device)?;
+    std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;
+    let palette = common::palette();
+    let mut broken = 0;
+    for photo in &flags.photos {
+        match segment(&model, photo, &flags.out, &palette, &device) {
+            Ok(()) => println!("{}", photo.display()),
+            Err(error) => {
+                eprintln!("{error:#}");
+                broken += 1;
+            }
+        }
+    }
+    if broken > 0 {
+        bail!(
+            "{broken} of {} photos could not be segmented",
+            flags.photos.len()
+        );
+    }
+    Ok(())
+}
+
+fn segment(
+    model: &Unetr,
+    photo: &Path,
+    out: &Path,
+    palette: &Palette,
+    device: &Device,
+) -> Result<()> {
+    let image = read_image(photo, ExifOrientation::Apply)?;
+    let (width, height) = image.dimensions();
+    let name = photo
+        .file_stem()
+        .context("a photo without a name")?
+        .to_string_lossy()
+        .into_owned();
+    let sample = Sample {
+        name: name.clone(),
+        image: Image::U8(image.clone()),
+        mask: GrayImage::new(width, height),
+    };
+    let resized = Resize::new(model.config().image_size).apply(sample, &mut sample_rng(0, 0, 0))?;
+    let mask = common::predict(model, resized, device)?;
+    let mask = resize(&mask, width, height, FilterType::Nearest);
+    mask.save(out.join(format!("{name}.mask.png")))?;
+    overlay(image, &mask, palette).save(out.join(format!("{name}.overlay.png")))?;
+    Ok(())
+}
+
+/// The classes at half opacity over the photo.
+fn overlay(mut photo: RgbImage, mask: &GrayImage, palette: &Palette) -> RgbImage {
+    for (pixel, class) in photo.pixels_mut().zip(mask.pixels()) {
+        let colour = palette.colour(class.0[0]);
+        for (value, colour) in pixel.0.iter_mut().zip(colour.0) {
+            *value = value.midpoint(colour);
+        }
+    }
+    photo
+}
