@@ -1,4 +1,4 @@
-//! UNETR segmentation in Rust.
+#![doc = include_str!("../README.md")]
 
 pub use unetr_data as data;
 pub use unetr_metrics as metrics;
