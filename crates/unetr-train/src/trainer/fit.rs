@@ -321,11 +321,10 @@ impl<'a> Trainer<'a> {
                 indices,
                 value,
             });
-            let done = position.step >= steps || self.stop.is_raised();
-            if done || position.step.is_multiple_of(self.config.log_every) {
+            if position.step.is_multiple_of(self.config.log_every) {
                 self.report(monitor)?;
             }
-            if done {
+            if position.step >= steps || self.stop.is_raised() {
                 break;
             }
         }

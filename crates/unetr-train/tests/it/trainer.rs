@@ -1,0 +1,339 @@
+//! Whole runs on squares in noise.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use candle_core::{DType, Device, Tensor};
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use unetr_data::{
+    Compose, DataLoader, DataLoaderConfig, Dataset, HorizontalFlip, Image, Normalize, Sample,
+};
+use unetr_metrics::MetricSet;
+use unetr_model::{Parameters, Unetr, UnetrConfig};
+use unetr_train::{
+    Adam, AdamConfig, Callback, Checkpoints, Error, HistoryFile, Loss, LossValue, Objective,
+    Outcome, Plan, Record, Retention, Schedule, Split, StepReport, StopSignal, SumLoss, Trainer,
+    TrainerConfig,
+};
+
+const SIZE: u32 = 32;
+const BATCHES: u64 = 4;
+
+/// Bright squares, class 1, on dark noise, class 0.
+struct Squares;
+
+impl Dataset for Squares {
+    fn len(&self) -> usize {
+        8
+    }
+
+    fn get(&self, index: usize) -> unetr_data::Result<Sample> {
+        let left = 2 + index as u32 * 2;
+        let inside = |x: u32, y: u32| (left..left + 12).contains(&x) && (8..22).contains(&y);
+        let noise = |x: u32, y: u32| ((x * 37 + y * 101 + index as u32 * 53) % 71) as u8;
+        let pixel = |x, y| Rgb([noise(x, y) + if inside(x, y) { 150 } else { 0 }; 3]);
+        Ok(Sample {
+            name: self.name(index),
+            image: Image::U8(RgbImage::from_fn(SIZE, SIZE, pixel)),
+            mask: GrayImage::from_fn(SIZE, SIZE, |x, y| Luma([u8::from(inside(x, y))])),
+        })
+    }
+}
+
+struct Setup {
+    model: Unetr,
+    parameters: Parameters,
+    train: DataLoader,
+    validation: DataLoader,
+}
+
+impl Setup {
+    fn new(seed: u64) -> Self {
+        let cfg = UnetrConfig {
+            classes: 2,
+            dropout: 0.1,
+            ..UnetrConfig::tiny().with_image_size([SIZE as usize; 2])
+        };
+        let parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
+        let model = Unetr::new(&cfg, parameters.var_builder()).unwrap();
+        let augment = Compose::default()
+            .then(HorizontalFlip::default())
+            .then(Normalize::default());
+        let plain = Compose::default().then(Normalize::default());
+        let workers = |config| DataLoaderConfig {
+            workers: 1,
+            ..config
+        };
+        Self {
+            model,
+            parameters,
+            train: DataLoader::new(Squares, augment, workers(DataLoaderConfig::train(2))).unwrap(),
+            validation: DataLoader::new(Squares, plain, workers(DataLoaderConfig::evaluation(4)))
+                .unwrap(),
+        }
+    }
+
+    fn trainer<'a>(&'a self, loss: impl Loss + 'a, config: TrainerConfig) -> Trainer<'a> {
+        let adam = Adam::new(self.parameters.trainable(), AdamConfig::default()).unwrap();
+        let schedule = Schedule::Constant { lr: 3e-3 };
+        Trainer::new(&self.model, &self.parameters, loss, adam, schedule, config)
+            .unwrap()
+            .evaluation(MetricSet::new(["background", "square"]).unwrap())
+            .validation(&self.validation)
+    }
+
+    /// A run that keeps checkpoints and its history in a folder.
+    fn recorded(&self, folder: &Path, config: TrainerConfig) -> Trainer<'_> {
+        let retention = Retention::best(1, "validation/mean_iou", Objective::Max);
+        self.trainer(SumLoss::tutorial(), config)
+            .checkpoints(Checkpoints::open(folder, retention).unwrap())
+            .history_file(HistoryFile::open(folder.join("history.jsonl")).unwrap())
+    }
+
+    fn values(&self) -> Vec<(String, Vec<f32>)> {
+        let values = |var: &Tensor| var.flatten_all().unwrap().to_vec1().unwrap();
+        let variables = self.parameters.variables().into_iter();
+        variables.map(|(name, var)| (name, values(&var))).collect()
+    }
+}
+
+/// What of a history does not depend on the clock.
+fn measured(records: &[Record]) -> Vec<(u64, u64, f64, BTreeMap<String, f64>)> {
+    let parts = |record: &Record| (record.epoch, record.step, record.lr, record.flat_metrics());
+    records.iter().map(parts).collect()
+}
+
+/// Asks for a stop after an update.
+struct StopAfter(u64, StopSignal);
+
+impl Callback for StopAfter {
+    fn on_step(&mut self, report: &StepReport) {
+        if report.step == self.0 {
+            self.1.raise();
+        }
+    }
+}
+
+fn epochs(epochs: u64) -> TrainerConfig {
+    TrainerConfig {
+        epochs,
+        ..TrainerConfig::default()
+    }
+}
+
+#[test]
+fn a_run_learns() {
+    let setup = Setup::new(1);
+    let mut trainer = setup.trainer(SumLoss::tutorial(), epochs(8));
+    assert_eq!(trainer.fit(&setup.train).unwrap(), Outcome::Finished);
+    let losses = trainer.history().series(Split::Train, "running_loss");
+    assert_eq!(losses.len(), 8);
+    let (first, last) = (losses[0].1, losses[7].1);
+    assert!(last < 0.5 * first, "{losses:?}");
+    let record = trainer.history().last().unwrap();
+    assert_eq!(
+        (record.epoch, record.step, record.lr),
+        (8, 8 * BATCHES, 3e-3)
+    );
+    let iou = record.get(Split::Validation, "mean_iou").unwrap();
+    assert!(iou > 0.8, "{iou}");
+}
+
+#[test]
+fn a_stopped_and_resumed_run_equals_one_that_was_not() {
+    let config = epochs(3);
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Setup::new(1);
+    let mut trainer = whole.recorded(folder.path(), config.clone());
+    trainer.fit(&whole.train).unwrap();
+    let history = measured(trainer.history().records());
+    assert_eq!(history.len(), 3);
+
+    // In the first epoch, in the second one, and where an epoch ends.
+    for step in [2, 7, 8] {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = StopSignal::default();
+        let first = Setup::new(1);
+        let mut trainer = first
+            .recorded(folder.path(), config.clone())
+            .callback(Box::new(StopAfter(step, stop.clone())))
+            .stop_signal(stop);
+        assert_eq!(trainer.fit(&first.train).unwrap(), Outcome::Stopped);
+        assert_eq!(trainer.saved().unwrap().last().unwrap().step(), step);
+        assert_ne!(first.values(), whole.values());
+        drop(trainer);
+
+        // Other initial parameters: all that counts is in the checkpoint.
+        let second = Setup::new(2);
+        let mut trainer = second.recorded(folder.path(), config.clone()).resume();
+        assert_eq!(trainer.fit(&second.train).unwrap(), Outcome::Finished);
+        assert_eq!(
+            measured(trainer.history().records()),
+            history,
+            "stopped at {step}"
+        );
+        assert!(second.values() == whole.values(), "stopped at {step}");
+    }
+}
+
+#[test]
+fn a_run_of_another_seed_is_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(1);
+    let config = TrainerConfig {
+        max_steps: Some(1),
+        ..epochs(1)
+    };
+    setup
+        .recorded(folder.path(), config.clone())
+        .fit(&setup.train)
+        .unwrap();
+    let config = TrainerConfig { seed: 5, ..config };
+    let error = setup
+        .recorded(folder.path(), config)
+        .resume()
+        .fit(&setup.train)
+        .unwrap_err();
+    let Error::Resume {
+        what, saved, own, ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((*what, saved.as_str(), own.as_str()), ("seed", "0", "5"));
+}
+
+/// NaN at its `n`th computation, counted from 1.
+#[derive(Debug)]
+struct NanAt(u64, AtomicU64);
+
+impl Loss for NanAt {
+    fn compute(&self, logits: &Tensor, labels: &Tensor) -> candle_core::Result<LossValue> {
+        let value = SumLoss::tutorial().compute(logits, labels)?;
+        let count = self.1.fetch_add(1, Ordering::Relaxed) + 1;
+        let factor = if count == self.0 { f64::NAN } else { 1. };
+        Ok(LossValue {
+            total: (value.total * factor)?,
+            parts: value.parts,
+        })
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_run() {
+    for log_every in [1, 10] {
+        let setup = Setup::new(1);
+        let config = TrainerConfig {
+            log_every,
+            ..epochs(1)
+        };
+        let loss = NanAt(3, AtomicU64::new(0));
+        let error = setup.trainer(loss, config).fit(&setup.train).unwrap_err();
+        let Error::NotFinite {
+            loss,
+            step,
+            epoch,
+            learning_rate,
+            indices,
+        } = error
+        else {
+            panic!("{error}")
+        };
+        assert!(loss.is_nan());
+        assert_eq!((step, epoch, learning_rate), (3, 1, 3e-3));
+        let batch = setup.train.epoch(0).nth(2).unwrap().unwrap();
+        assert_eq!(indices, batch.indices);
+    }
+}
+
+#[test]
+fn evaluations_follow_the_first_epoch_every_so_many_and_the_last() {
+    let setup = Setup::new(1);
+    for (config, expected) in [
+        (
+            TrainerConfig {
+                eval_every: 2,
+                ..epochs(4)
+            },
+            vec![1, 3, 4],
+        ),
+        (
+            TrainerConfig {
+                eval_every: 5,
+                max_steps: Some(BATCHES + 1),
+                ..epochs(9)
+            },
+            vec![1, 2],
+        ),
+    ] {
+        let mut trainer = setup.trainer(SumLoss::tutorial(), config.clone());
+        trainer.fit(&setup.train).unwrap();
+        let evaluated = |record: &&Record| record.get(Split::Validation, "mean_iou").is_some();
+        let records = trainer.history().records().iter().filter(evaluated);
+        let found: Vec<u64> = records.map(|record| record.epoch).collect();
+        assert_eq!(found, expected);
+        let last = trainer.history().last().unwrap();
+        assert_eq!(last.step, config.steps(BATCHES));
+        for name in ["loss", "cross_entropy", "soft_jaccard"] {
+            assert!(last.get(Split::Validation, name).is_some(), "{name}");
+        }
+    }
+}
+
+/// Notes what it is told.
+struct Notes<'a>(&'a RefCell<Vec<String>>);
+
+impl Callback for Notes<'_> {
+    fn on_start(&mut self, plan: &Plan) {
+        self.0
+            .borrow_mut()
+            .push(format!("start {}/{}", plan.first_step, plan.steps));
+    }
+
+    fn on_step(&mut self, report: &StepReport) {
+        self.0.borrow_mut().push(format!("step {}", report.step));
+    }
+
+    fn on_evaluation_start(&mut self, split: Split, batches: u64) {
+        self.0.borrow_mut().push(format!("{split} {batches}"));
+    }
+
+    fn on_evaluation_batch(&mut self) {
+        self.0.borrow_mut().push("batch".into());
+    }
+
+    fn on_epoch(&mut self, record: &Record) {
+        self.0.borrow_mut().push(format!("epoch {}", record.epoch));
+    }
+
+    fn on_end(&mut self) {
+        self.0.borrow_mut().push("end".into());
+    }
+}
+
+#[test]
+fn callbacks_see_the_run_in_order() {
+    let setup = Setup::new(1);
+    let notes = RefCell::new(Vec::new());
+    let config = TrainerConfig {
+        log_every: 3,
+        ..epochs(1)
+    };
+    let mut trainer = setup
+        .trainer(SumLoss::tutorial(), config)
+        .callback(Box::new(Notes(&notes)));
+    trainer.fit(&setup.train).unwrap();
+    let expected = [
+        "start 0/4",
+        "step 3",
+        "step 4",
+        "validation 2",
+        "batch",
+        "batch",
+        "epoch 1",
+        "end",
+    ];
+    assert_eq!(*notes.borrow(), expected);
+}
