@@ -1,4 +1,4 @@
-//! Trains a small UNETR on the photos in `assets/`, offline, in about two minutes on two cores.
+//! Trains a small UNETR on the photos in `assets/`, offline, in some minutes on two cores.
 //!
 //!     cargo run --release --example quickstart
 
@@ -23,7 +23,7 @@ struct Flags {
     #[arg(long, default_value = "auto")]
     device: String,
     /// Passes over the training set.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 12)]
     epochs: u64,
     /// What initial weights, the order of photos and augmentations derive from.
     #[arg(long, default_value_t = 12)]
@@ -34,10 +34,12 @@ fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let cfg = UnetrConfig {
         feature_size: 8,
-        layers: 8,
+        hidden_size: 128,
+        mlp_size: 512,
+        layers: 6,
         ..UnetrConfig::small()
     }
-    .with_image_size([96, 96]);
+    .with_image_size([64, 64]);
     let settings = Settings {
         epochs: flags.epochs,
         max_steps: None,
