@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
-use unetr::model::{Mode, Parameters, SegmentationModel, Unetr, UnetrConfig};
+use unetr::model::{Mode, Parameters, Unetr, UnetrConfig};
 use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
