@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     if flags.download {
         download(&flags.data)?;
     }
-    let pets = common::open_pets(&flags.data)?;
+    let pets = Arc::new(OxfordPets::open(&flags.data)?);
     let split = match flags.split {
         SplitKind::Random => Split::random(pets.len(), 0.7, flags.settings.seed)?,
         SplitKind::Official => pets.official_split()?,
@@ -76,7 +76,7 @@ fn main() -> Result<()> {
     };
     cfg.validate()?;
     let train = Subset::new(Arc::clone(&pets), split.train)?;
-    let validation = Subset::<Arc<OxfordPets>>::new(pets, split.val)?;
+    let validation = Subset::new(pets, split.val)?;
     common::train(&flags.settings, &cfg, train, validation)
 }
 

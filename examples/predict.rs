@@ -1,6 +1,6 @@
 //! Segments photos of any size with a checkpoint.
 //!
-//!     cargo run --release --example predict -- --checkpoint runs/quickstart/checkpoints/step-0001100 \
+//!     cargo run --release --example predict -- --checkpoint runs/quickstart/checkpoints/step-0002640 \
 //!         --out predictions photo.jpg
 //!
 //! Writes `photo.mask.png`, the class of every pixel, and `photo.overlay.png`, the classes over the

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use common::{OptimizerKind, ScheduleKind, Settings};
-use unetr::data::Subset;
+use unetr::data::{OxfordPets, Subset};
 use unetr::model::UnetrConfig;
 
 /// Trains a small UNETR on the photos in `assets/`.
@@ -28,6 +28,9 @@ struct Flags {
     /// What initial weights, the order of photos and augmentations derive from.
     #[arg(long, default_value_t = 12)]
     seed: u64,
+    /// Goes on from the last checkpoint in the folder.
+    #[arg(long)]
+    resume: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -52,10 +55,10 @@ fn main() -> anyhow::Result<()> {
         device: flags.device,
         eval_every: 4,
         out: flags.out,
-        resume: false,
+        resume: flags.resume,
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/oxford_pets_sample");
-    let pets = common::open_pets(&root)?;
+    let pets = Arc::new(OxfordPets::open(root)?);
     let split = pets.official_split()?;
     let train = Subset::new(Arc::clone(&pets), split.train)?;
     let validation = Subset::new(pets, split.val)?;

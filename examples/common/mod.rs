@@ -1,6 +1,6 @@
 //! What the examples that train share: from settings to a run folder.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
@@ -168,6 +168,13 @@ pub(crate) fn train(
     validation: Subset<std::sync::Arc<OxfordPets>>,
 ) -> Result<()> {
     let out = &settings.out;
+    let history = out.join("history.jsonl");
+    if !settings.resume && history.exists() {
+        bail!(
+            "{} already holds a run; go on with --resume, give another --out, or remove the folder",
+            out.display()
+        );
+    }
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let device = device(&settings.device)?;
     let parameters = Parameters::new(settings.seed, DType::F32, &device);
@@ -239,11 +246,6 @@ pub(crate) fn train(
         handle.raise();
     })?;
     let retention = Retention::best(2, "validation/mean_iou", Objective::Max);
-    let history = out.join("history.jsonl");
-    if !settings.resume && history.exists() {
-        std::fs::remove_file(&history)?;
-        let _ = std::fs::remove_dir_all(out.join("checkpoints"));
-    }
     let mut trainer = Trainer::new(
         &model,
         &parameters,
@@ -320,9 +322,4 @@ pub(crate) fn predict(
     let labels = labels.flatten_all()?.to_vec1::<u8>()?;
     image::GrayImage::from_raw(width as u32, height as u32, labels)
         .context("a prediction has not the size of its photo")
-}
-
-/// Opens Oxford Pets, or says how to get it.
-pub(crate) fn open_pets(root: &Path) -> Result<std::sync::Arc<OxfordPets>> {
-    Ok(std::sync::Arc::new(OxfordPets::open(root)?))
 }
