@@ -13,7 +13,9 @@ mod error;
 mod labels;
 mod layer_norm;
 mod linear;
+mod many;
 mod mode;
+mod residual_block;
 mod soft_jaccard;
 mod softmax;
 
@@ -31,6 +33,7 @@ pub use error::OpError;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use mode::Mode;
+pub use residual_block::{NormedConv, ResidualBlock, residual_block};
 pub use soft_jaccard::{JaccardReduction, soft_jaccard};
 pub use softmax::softmax_last_dim;
 

@@ -122,4 +122,16 @@ impl ConvNormActivation {
             (None, None) => self.activation.apply(&ys),
         }
     }
+
+    /// The parameters of convolution and normalisation, in the type of `xs`.
+    ///
+    /// # Errors
+    /// When Candle cannot convert them.
+    pub(super) fn parameters(&self, xs: &Tensor) -> Result<(Tensor, Option<(Tensor, Tensor)>)> {
+        let affine = match &self.norm {
+            Some(norm) => norm.affine(xs)?,
+            None => None,
+        };
+        Ok((self.conv.weight(xs)?, affine))
+    }
 }

@@ -1,9 +1,9 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::{Activation, Mode};
+use unetr_ops::{Activation, Affine, Mode, NormedConv, ResidualBlock, residual_block};
 
 use super::{ConvNormActivation, ConvNormActivationConfig};
-use crate::DecoderConfig;
+use crate::{DecoderConfig, NormConfig};
 
 /// Two 3×3 convolutions with a shortcut:
 /// `lrelu(norm2(conv2(lrelu(norm1(conv1(x))))) + shortcut(x))`.
@@ -19,6 +19,14 @@ pub struct ResBlock {
     first: ConvNormActivation,
     second: ConvNormActivation,
     shortcut: Option<ConvNormActivation>,
+    /// The numbers of the operation that is the whole block, where there is one.
+    fused: Option<Fused>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fused {
+    eps: f64,
+    negative_slope: f64,
 }
 
 impl ResBlock {
@@ -58,6 +66,13 @@ impl ResBlock {
             first: conv(inputs, 1, &ConvNormActivationConfig { stride, ..active })?,
             second: conv(outputs, 2, &active)?,
             shortcut: changes.then(|| conv(inputs, 3, &shortcut)).transpose()?,
+            fused: match cfg.norm {
+                NormConfig::Instance { eps, .. } if stride == 1 => Some(Fused {
+                    eps,
+                    negative_slope: cfg.leaky_slope,
+                }),
+                _ => None,
+            },
         })
     }
 
@@ -70,11 +85,52 @@ impl ResBlock {
     /// # Errors
     /// When the channels do not fit.
     pub fn forward(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.forward_concat(&[xs], mode)
+    }
+
+    /// Applies the block to inputs one after the other along the channels.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, inputs_i, height, width]` each, together `inputs` channels
+    /// - returns: as [`ResBlock::forward`]
+    ///
+    /// # Errors
+    /// When the channels or sizes do not fit.
+    pub fn forward_concat(&self, inputs: &[&Tensor], mode: Mode) -> Result<Tensor> {
+        if let (Some(fused), [xs, ..]) = (self.fused, inputs) {
+            return self.forward_fused(inputs, xs, fused);
+        }
+        let xs = &Tensor::cat(inputs, 1)?;
         let residual = match &self.shortcut {
             Some(shortcut) => shortcut.forward(xs, mode)?,
             None => xs.clone(),
         };
         let ys = self.first.forward(xs, mode)?;
         self.second.forward_residual(&ys, &residual, mode)
+    }
+
+    fn forward_fused(&self, inputs: &[&Tensor], xs: &Tensor, fused: Fused) -> Result<Tensor> {
+        let first = self.first.parameters(xs)?;
+        let second = self.second.parameters(xs)?;
+        let shortcut = match &self.shortcut {
+            Some(shortcut) => Some(shortcut.parameters(xs)?),
+            None => None,
+        };
+        let block = ResidualBlock {
+            first: normed(&first),
+            second: normed(&second),
+            shortcut: shortcut.as_ref().map(normed),
+            eps: fused.eps,
+            negative_slope: fused.negative_slope,
+        };
+        residual_block(inputs, &block)
+    }
+}
+
+fn normed((weight, affine): &(Tensor, Option<(Tensor, Tensor)>)) -> NormedConv<'_> {
+    let affine = affine.as_ref();
+    NormedConv {
+        weight,
+        affine: affine.map(|(weight, bias)| Affine { weight, bias }),
     }
 }

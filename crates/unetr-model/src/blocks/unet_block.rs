@@ -42,9 +42,21 @@ impl UnetBlock {
     /// # Errors
     /// When the channels do not fit.
     pub fn forward(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.forward_concat(&[xs], mode)
+    }
+
+    /// Applies the block to inputs one after the other along the channels.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, inputs_i, height, width]` each, together `inputs` channels
+    /// - returns: `[batch, outputs, height, width]`
+    ///
+    /// # Errors
+    /// When the channels or sizes do not fit.
+    pub fn forward_concat(&self, inputs: &[&Tensor], mode: Mode) -> Result<Tensor> {
         match self {
-            Self::Residual(block) => block.forward(xs, mode),
-            Self::Basic(block) => block.forward(xs, mode),
+            Self::Residual(block) => block.forward_concat(inputs, mode),
+            Self::Basic(block) => block.forward(&Tensor::cat(inputs, 1)?, mode),
         }
     }
 }

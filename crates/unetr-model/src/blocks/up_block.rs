@@ -47,6 +47,6 @@ impl UpBlock {
     /// When the channels or sizes do not fit.
     pub fn forward(&self, xs: &Tensor, skip: &Tensor, mode: Mode) -> Result<Tensor> {
         let xs = self.transposed.forward(xs)?;
-        self.block.forward(&Tensor::cat(&[&xs, skip], 1)?, mode)
+        self.block.forward_concat(&[&xs, skip], mode)
     }
 }

@@ -51,4 +51,12 @@ impl Conv2d {
         let bias = cast_option(self.bias.as_ref(), xs)?;
         conv2d(xs, &cast(&self.weight, xs)?, bias.as_ref(), &self.cfg)
     }
+
+    /// The kernel, in the type of `xs`.
+    ///
+    /// # Errors
+    /// When Candle cannot convert it.
+    pub(crate) fn weight(&self, xs: &Tensor) -> Result<Tensor> {
+        cast(&self.weight, xs)
+    }
 }

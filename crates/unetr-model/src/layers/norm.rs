@@ -64,10 +64,7 @@ impl Norm {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, xs: &Tensor, epilogue: Epilogue<'_>, mode: Mode) -> Result<Tensor> {
-        let affine = match &self.affine {
-            Some((weight, bias)) => Some((cast(weight, xs)?, cast(bias, xs)?)),
-            None => None,
-        };
+        let affine = self.affine(xs)?;
         let affine = affine
             .as_ref()
             .map(|(weight, bias)| Affine { weight, bias });
@@ -82,6 +79,17 @@ impl Norm {
             (Kind::Batch { eps, running }, Mode::Eval) => {
                 batch_norm_eval(xs, &running.statistics(xs)?, affine, *eps, epilogue)
             }
+        }
+    }
+
+    /// Scale and shift, in the type of `xs`.
+    ///
+    /// # Errors
+    /// When Candle cannot convert them.
+    pub(crate) fn affine(&self, xs: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        match &self.affine {
+            Some((weight, bias)) => Ok(Some((cast(weight, xs)?, cast(bias, xs)?))),
+            None => Ok(None),
         }
     }
 }

@@ -1,5 +1,6 @@
 use candle_core::{Result, Tensor};
 
+use super::frame::Frame;
 use super::{Conv2dConfig, OP};
 use crate::error::{OpError, shape_error};
 
@@ -89,6 +90,51 @@ impl Geometry {
             padding: cfg.padding,
             dilation: cfg.dilation,
             groups: cfg.groups,
+        })
+    }
+
+    pub(super) fn group_inputs(&self) -> usize {
+        self.inputs / self.groups
+    }
+
+    pub(super) fn group_outputs(&self) -> usize {
+        self.outputs / self.groups
+    }
+
+    /// Rows of the patch matrix: what one output pixel of one group sees.
+    pub(super) fn patch_size(&self) -> usize {
+        self.group_inputs() * self.kernel_height * self.kernel_width
+    }
+
+    pub(super) fn input_shape(&self) -> (usize, usize, usize, usize) {
+        (self.batch, self.inputs, self.height, self.width)
+    }
+
+    pub(super) fn output_shape(&self) -> (usize, usize, usize, usize) {
+        (self.batch, self.outputs, self.out_height, self.out_width)
+    }
+
+    pub(super) fn weight_shape(&self) -> (usize, usize, usize, usize) {
+        (
+            self.outputs,
+            self.group_inputs(),
+            self.kernel_height,
+            self.kernel_width,
+        )
+    }
+
+    /// The frame in which the direct kernels compute this convolution: those of stride 1 with an odd
+    /// kernel that keep the resolution.
+    pub(super) fn frame(&self) -> Option<Frame> {
+        let reach = |kernel: usize| kernel.saturating_sub(1) * self.dilation;
+        let same = |kernel: usize| kernel % 2 == 1 && reach(kernel) == 2 * self.padding;
+        let keeps = self.stride == 1 && same(self.kernel_height) && same(self.kernel_width);
+        let sizes = (self.height, self.width);
+        (keeps && sizes == (self.out_height, self.out_width)).then_some(Frame {
+            height: self.height,
+            width: self.width,
+            rows: self.padding,
+            columns: self.padding,
         })
     }
 }

@@ -2,12 +2,17 @@
 
 mod composed;
 mod cpu;
+pub(crate) mod direct;
+mod frame;
 mod geometry;
+mod matrix;
 mod patches;
+mod same;
 
 use candle_core::{Result, Tensor};
 
 pub(crate) use cpu::{Convolution, Product};
+pub(crate) use frame::Frame;
 pub(crate) use geometry::Geometry;
 
 use crate::cpu::runs_on_cpu;
@@ -155,6 +160,28 @@ mod tests {
                 |x| conv2d(&x[0], &x[1], None, &cfg),
                 reference,
             );
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_computes_the_same() {
+        // Sizes with tails of every kind: vectors, tiles, panels, taps, strips and blocks.
+        let shapes = [
+            ([1, 3, 7, 5], [5, 3, 3, 3]),
+            ([1, 9, 33, 31], [17, 9, 3, 3]),
+            ([1, 2, 200, 50], [3, 2, 1, 1]),
+            ([1, 4, 9, 1], [8, 4, 5, 5]),
+        ];
+        for (image, weight) in shapes {
+            let inputs = [random(1, &image), random(2, &weight)];
+            let cfg = config(1, weight[2] / 2, 1, 1);
+            let reference =
+                |x: &[Tensor]| composed::conv2d(&x[0], &x[1], &Geometry::new(&x[0], &x[1], &cfg)?);
+            crate::cpu::at_each_level(|level| {
+                let what = format!("conv2d {image:?} {weight:?} {level:?}");
+                let direct = |x: &[Tensor]| conv2d(&x[0], &x[1], None, &cfg);
+                assert_same(&what, &inputs, direct, reference);
+            });
         }
     }
 

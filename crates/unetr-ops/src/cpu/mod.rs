@@ -3,13 +3,19 @@
 mod matmul;
 mod pixels;
 mod real;
+mod simd;
 mod sums;
 
-use candle_core::{CpuStorage, DType, Layout, Result, Tensor, bail};
+use std::sync::RwLockReadGuard;
+
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
 
 pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm};
 pub(crate) use pixels::for_each_softmax;
 pub(crate) use real::Real;
+#[cfg(test)]
+pub(crate) use simd::tests::at_each_level;
+pub(crate) use simd::{Lanes, dispatch, vectorised};
 pub(crate) use sums::{centred_dot, centred_sum_of_squares, dot, sum};
 
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.
@@ -33,8 +39,30 @@ pub(crate) fn with_elements<T: Real, R>(
 ) -> Result<R> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
-        candle_core::Storage::Cpu(storage) => Ok(kernel(elements(storage, layout)?)),
+        Storage::Cpu(storage) => Ok(kernel(elements(storage, layout)?)),
         _ => bail!("a CPU kernel got a tensor on {:?}", tensor.device()),
+    }
+}
+
+/// Locked storages of contiguous CPU tensors.
+#[derive(Debug)]
+pub(crate) struct Locked<'a>(Vec<(RwLockReadGuard<'a, Storage>, &'a Layout)>);
+
+impl<'a> Locked<'a> {
+    pub(crate) fn new(tensors: &'a [Tensor]) -> Self {
+        Self(tensors.iter().map(Tensor::storage_and_layout).collect())
+    }
+
+    /// The elements of every tensor.
+    pub(crate) fn elements<T: Real>(&self) -> Result<Vec<&[T]>> {
+        let mut all = Vec::with_capacity(self.0.len());
+        for (storage, layout) in &self.0 {
+            match &**storage {
+                Storage::Cpu(storage) => all.push(elements(storage, layout)?),
+                _ => bail!("a CPU kernel got a tensor that is elsewhere"),
+            }
+        }
+        Ok(all)
     }
 }
 

@@ -1,7 +1,9 @@
 use candle_core::WithDType;
 
+use super::Lanes;
+
 /// The element types of the CPU kernels: f32, and f64 so that finite differences mean something.
-pub(crate) trait Real: WithDType + Default {
+pub(crate) trait Real: WithDType + Default + Lanes {
     /// The value nearest to `x`.
     fn of(x: f64) -> Self;
     fn f64(self) -> f64;

@@ -1,0 +1,184 @@
+//! Any convolution and its two gradients as matrix products with patches.
+//!
+//! A convolution is `weight · patches`, where a column of `patches` holds what one output pixel
+//! sees. The patches of a few output rows at a time are laid out in a buffer that stays in the
+//! second-level cache; a 1×1 kernel of stride 1 needs none. Images and groups are computed in
+//! parallel; the weight gradients of images are added up in their order, so that results do not
+//! depend on the number of threads.
+
+use rayon::prelude::*;
+
+use super::geometry::Geometry;
+use super::patches::{gather, scatter};
+use crate::cpu::{Matrix, MatrixMut, Real, Threads, gemm};
+
+/// Elements of the patch buffer.
+const BUFFER: usize = 128 * 1024;
+
+impl Geometry {
+    /// Whether the patches are the input itself.
+    fn is_pointwise(&self) -> bool {
+        (
+            self.kernel_height,
+            self.kernel_width,
+            self.stride,
+            self.padding,
+        ) == (1, 1, 1, 0)
+            && (self.height, self.width) == (self.out_height, self.out_width)
+    }
+
+    /// How many output rows are computed at a time.
+    fn strip(&self) -> usize {
+        if self.is_pointwise() {
+            return self.out_height;
+        }
+        (BUFFER / (self.patch_size() * self.out_width).max(1)).clamp(1, self.out_height.max(1))
+    }
+
+    /// First row and number of rows of each strip.
+    fn strips(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (height, strip) = (self.out_height, self.strip());
+        (0..height)
+            .step_by(strip)
+            .map(move |start| (start, strip.min(height - start)))
+    }
+
+    /// Elements of the patch buffer of a strip.
+    fn buffer_len(&self) -> usize {
+        if self.is_pointwise() {
+            0
+        } else {
+            self.patch_size() * self.strip() * self.out_width
+        }
+    }
+
+    /// The patches of a strip of output rows: `[patch size, rows·out_width]`.
+    fn patches<'a, T: Real>(
+        &self,
+        input: &'a [T],
+        buffer: &'a mut [T],
+        (start, rows): (usize, usize),
+    ) -> Matrix<'a, T> {
+        let columns = rows * self.out_width;
+        if self.is_pointwise() {
+            return Matrix::new(input, self.patch_size(), columns);
+        }
+        gather(self, input, buffer, start, rows);
+        Matrix::new(buffer, self.patch_size(), columns)
+    }
+}
+
+/// `output = weight · patches(input)`
+pub(super) fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T]) -> Vec<T> {
+    let (in_plane, out_plane) = (g.height * g.width, g.out_height * g.out_width);
+    let (in_task, out_task) = (g.group_inputs() * in_plane, g.group_outputs() * out_plane);
+    let weight_task = g.group_outputs() * g.patch_size();
+    let threads = Threads::inside(g.batch * g.groups);
+    let mut output = vec![T::zero(); g.batch * g.outputs * out_plane];
+    if output.is_empty() {
+        return output;
+    }
+    output
+        .par_chunks_mut(out_task)
+        .enumerate()
+        .for_each(|(task, output)| {
+            let input = &input[task * in_task..][..in_task];
+            let weight = &weight[task % g.groups * weight_task..][..weight_task];
+            let weight = Matrix::new(weight, g.group_outputs(), g.patch_size());
+            let mut buffer = vec![T::zero(); g.buffer_len()];
+            for (start, rows) in g.strips() {
+                let mut out = MatrixMut {
+                    data: &mut output[start * g.out_width..],
+                    rows: g.group_outputs(),
+                    columns: rows * g.out_width,
+                    row_stride: out_plane,
+                };
+                gemm(
+                    &mut out,
+                    false,
+                    weight,
+                    g.patches(input, &mut buffer, (start, rows)),
+                    threads,
+                );
+            }
+        });
+    output
+}
+
+/// `input = patches⁻¹(weightᵀ · output)`: what each output pixel saw gets its share back.
+pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) -> Vec<T> {
+    let (in_plane, out_plane) = (g.height * g.width, g.out_height * g.out_width);
+    let (in_task, out_task) = (g.group_inputs() * in_plane, g.group_outputs() * out_plane);
+    let weight_task = g.group_outputs() * g.patch_size();
+    let threads = Threads::inside(g.batch * g.groups);
+    let mut input = vec![T::zero(); g.batch * g.inputs * in_plane];
+    if input.is_empty() {
+        return input;
+    }
+    input
+        .par_chunks_mut(in_task)
+        .enumerate()
+        .for_each(|(task, input)| {
+            let output = &output[task * out_task..][..out_task];
+            let weight = &weight[task % g.groups * weight_task..][..weight_task];
+            let weight = Matrix::new(weight, g.group_outputs(), g.patch_size());
+            let mut buffer = vec![T::zero(); g.buffer_len()];
+            for (start, rows) in g.strips() {
+                let columns = rows * g.out_width;
+                let strip = &output[start * g.out_width..];
+                let output = Matrix::strided(strip, g.group_outputs(), columns, out_plane);
+                let pointwise = g.is_pointwise();
+                let data = if pointwise { &mut *input } else { &mut *buffer };
+                let mut out = MatrixMut {
+                    data,
+                    rows: g.patch_size(),
+                    columns,
+                    row_stride: columns,
+                };
+                gemm(&mut out, false, weight.t(), output, threads);
+                if !pointwise {
+                    scatter(g, &buffer, input, start, rows);
+                }
+            }
+        });
+    input
+}
+
+/// `weight = Σ output · patches(input)ᵀ` over the images.
+pub(super) fn weight_gradient<T: Real>(g: &Geometry, input: &[T], output: &[T]) -> Vec<T> {
+    let (in_plane, out_plane) = (g.height * g.width, g.out_height * g.out_width);
+    let (in_task, out_task) = (g.group_inputs() * in_plane, g.group_outputs() * out_plane);
+    let weight_task = g.group_outputs() * g.patch_size();
+    let threads = Threads::inside(g.batch * g.groups);
+    let shares: Vec<Vec<T>> = (0..g.batch * g.groups)
+        .into_par_iter()
+        .map(|task| {
+            let input = &input[task * in_task..][..in_task];
+            let output = &output[task * out_task..][..out_task];
+            let mut share = vec![T::zero(); weight_task];
+            let mut buffer = vec![T::zero(); g.buffer_len()];
+            for (start, rows) in g.strips() {
+                let columns = rows * g.out_width;
+                let strip = &output[start * g.out_width..];
+                let output = Matrix::strided(strip, g.group_outputs(), columns, out_plane);
+                let mut out = MatrixMut {
+                    data: &mut share,
+                    rows: g.group_outputs(),
+                    columns: g.patch_size(),
+                    row_stride: g.patch_size(),
+                };
+                let patches = g.patches(input, &mut buffer, (start, rows));
+                gemm(&mut out, true, output, patches.t(), threads);
+            }
+            share
+        })
+        .collect();
+    let mut weight = vec![T::zero(); g.groups * weight_task];
+    for (task, share) in shares.iter().enumerate() {
+        let weight = &mut weight[task % g.groups * weight_task..][..weight_task];
+        for (sum, &share) in weight.iter_mut().zip(share) {
+            *sum += share;
+        }
+    }
+    weight
+}

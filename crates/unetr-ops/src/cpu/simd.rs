@@ -1,0 +1,137 @@
+//! The choice of an instruction set while the program runs: AVX-512, AVX2 with FMA, what the target
+//! always has otherwise (NEON, SSE2). One binary is fast on every machine of its architecture.
+
+use pulp::{Arch, Scalar128b, Simd, WithSimd};
+
+/// Runs a kernel that is generic over vectors with the widest ones of this processor.
+pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
+    #[cfg(test)]
+    if let Some(level) = tests::forced() {
+        return tests::dispatch_at(level, op);
+    }
+    match Arch::new() {
+        Arch::Scalar => Scalar128b.vectorize(op),
+        arch => arch.dispatch(op),
+    }
+}
+
+/// Compiles a loop once for every instruction set and runs the best; what the loop calls has to be
+/// inlined. `a·b + c` is never contracted, so that results are the same everywhere.
+#[inline(always)]
+pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    dispatch(f)
+}
+
+/// Element types with vectors of an instruction set.
+pub(crate) trait Lanes: Copy {
+    /// A full register.
+    type Vector<S: Simd>: Copy;
+
+    fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
+
+    /// `a·b + c`, in one rounding where the processor can.
+    fn mul_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
+    fn reduce_sum<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
+
+    /// Elements of a vector.
+    fn lanes<S: Simd>() -> usize {
+        size_of::<Self::Vector<S>>() / size_of::<Self>()
+    }
+}
+
+macro_rules! impl_lanes {
+    ($T:ty, $vector:ident, $splat:ident, $mul_add:ident, $reduce_sum:ident) => {
+        impl Lanes for $T {
+            type Vector<S: Simd> = S::$vector;
+
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, x: Self) -> S::$vector {
+                simd.$splat(x)
+            }
+
+            #[inline(always)]
+            fn mul_add<S: Simd>(
+                simd: S,
+                a: S::$vector,
+                b: S::$vector,
+                c: S::$vector,
+            ) -> S::$vector {
+                simd.$mul_add(a, b, c)
+            }
+
+            #[inline(always)]
+            fn reduce_sum<S: Simd>(simd: S, a: S::$vector) -> Self {
+                simd.$reduce_sum(a)
+            }
+        }
+    };
+}
+impl_lanes!(f32, f32s, splat_f32s, mul_add_e_f32s, reduce_sum_f32s);
+impl_lanes!(f64, f64s, splat_f64s, mul_add_e_f64s, reduce_sum_f64s);
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// An instruction set that tests can force.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Level {
+        Portable,
+        #[cfg(target_arch = "x86_64")]
+        Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Avx512,
+    }
+
+    thread_local! {
+        static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn forced() -> Option<Level> {
+        FORCED.get()
+    }
+
+    pub(super) fn dispatch_at<Op: WithSimd>(level: Level, op: Op) -> Op::Output {
+        match level {
+            Level::Portable => Simd::vectorize(Scalar128b, op),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Simd::vectorize(pulp::x86::V3::try_new().unwrap(), op),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => Simd::vectorize(pulp::x86::V4::try_new().unwrap(), op),
+        }
+    }
+
+    /// The instruction sets of this machine.
+    pub(crate) fn levels() -> Vec<Level> {
+        let mut levels = vec![Level::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(pulp::x86::V3::try_new().map(|_| Level::Avx2));
+            levels.extend(pulp::x86::V4::try_new().map(|_| Level::Avx512));
+        }
+        levels
+    }
+
+    /// Runs `f` on one thread with every instruction set of this machine.
+    pub(crate) fn at_each_level(f: impl Fn(Level) + Sync) {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .unwrap();
+        for level in levels() {
+            pool.install(|| {
+                FORCED.set(Some(level));
+                f(level);
+                FORCED.set(None);
+            });
+        }
+    }
+}
