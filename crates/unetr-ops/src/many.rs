@@ -28,7 +28,7 @@ pub(crate) trait Backward: Send + Sync {
 /// When there are fewer than two arguments.
 pub(crate) fn node(
     name: &'static str,
-    arguments: &[&Tensor],
+    arguments: &[Tensor],
     result: (CpuStorage, Shape),
     backward: impl Backward + 'static,
 ) -> Result<Tensor> {
@@ -43,8 +43,8 @@ pub(crate) fn node(
     }
     let node = Node {
         name,
-        arguments: arguments.iter().map(|x| x.detach()).collect(),
-        wanted: arguments.iter().map(|x| x.track_op()).collect(),
+        arguments: arguments.iter().map(Tensor::detach).collect(),
+        wanted: arguments.iter().map(Tensor::track_op).collect(),
         result: Mutex::new(Some(result)),
         backward: Box::new(backward),
         slots,
@@ -53,8 +53,8 @@ pub(crate) fn node(
 }
 
 /// Whether a result of these arguments will be asked for its gradient.
-pub(crate) fn tracked(arguments: &[&Tensor]) -> bool {
-    arguments.iter().any(|x| x.track_op())
+pub(crate) fn tracked(arguments: &[Tensor]) -> bool {
+    arguments.iter().any(Tensor::track_op)
 }
 
 /// Gradients on their way from the operation to its links.

@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::Mode;
+use unetr_ops::{Affine, Dense, Mode, encoder_block};
 
 use super::{Mlp, SelfAttention};
 use crate::VitConfig;
@@ -17,6 +17,7 @@ pub struct EncoderBlock {
     attn: SelfAttention,
     norm2: LayerNorm,
     mlp: Mlp,
+    cfg: VitConfig,
 }
 
 impl EncoderBlock {
@@ -31,6 +32,7 @@ impl EncoderBlock {
             attn: SelfAttention::new(cfg, vb.pp("attn"))?,
             norm2: LayerNorm::new(hidden, eps, vb.pp("norm2"))?,
             mlp: Mlp::new(cfg, vb.pp("mlp"))?,
+            cfg: cfg.clone(),
         })
     }
 
@@ -43,7 +45,40 @@ impl EncoderBlock {
     /// # Errors
     /// When the last dimension is not the hidden size.
     pub fn forward(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
+        if mode == Mode::Eval || (self.cfg.dropout == 0. && self.cfg.projection_dropout == 0.) {
+            return self.forward_fused(xs);
+        }
         let xs = (xs + self.attn.forward(&self.norm1.forward(xs)?, mode)?)?;
         &xs + self.mlp.forward(&self.norm2.forward(&xs)?, mode)?
     }
+
+    /// Without dropout the whole block is one operation.
+    fn forward_fused(&self, xs: &Tensor) -> Result<Tensor> {
+        let (norm1, norm2) = (self.norm1.affine(xs)?, self.norm2.affine(xs)?);
+        let qkv = self.attn.qkv.parameters(xs)?;
+        let projection = self.attn.out_proj.parameters(xs)?;
+        let linear1 = self.mlp.linear1.parameters(xs)?;
+        let linear2 = self.mlp.linear2.parameters(xs)?;
+        let block = unetr_ops::EncoderBlock {
+            norm1: affine(&norm1),
+            qkv: dense(&qkv),
+            projection: dense(&projection),
+            norm2: affine(&norm2),
+            linear1: dense(&linear1),
+            linear2: dense(&linear2),
+            heads: self.cfg.heads,
+            gelu: self.cfg.gelu,
+            eps: self.cfg.layer_norm_eps,
+        };
+        encoder_block(xs, &block)
+    }
+}
+
+fn affine((weight, bias): &(Tensor, Tensor)) -> Affine<'_> {
+    Affine { weight, bias }
+}
+
+fn dense((weight, bias): &(Tensor, Option<Tensor>)) -> Dense<'_> {
+    let bias = bias.as_ref();
+    Dense { weight, bias }
 }

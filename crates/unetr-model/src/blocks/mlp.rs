@@ -10,8 +10,8 @@ use crate::layers::{Bias, Linear};
 /// Parameters: `linear1`, `linear2`.
 #[derive(Debug, Clone)]
 pub struct Mlp {
-    linear1: Linear,
-    linear2: Linear,
+    pub(super) linear1: Linear,
+    pub(super) linear2: Linear,
     gelu: Gelu,
     dropout1: Dropout,
     dropout2: Dropout,

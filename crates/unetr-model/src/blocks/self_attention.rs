@@ -12,8 +12,8 @@ use crate::layers::{Bias, Linear};
 /// Source: Vaswani et al. 2017, section 3.2.2, <https://arxiv.org/abs/1706.03762>
 #[derive(Debug, Clone)]
 pub struct SelfAttention {
-    qkv: Linear,
-    out_proj: Linear,
+    pub(super) qkv: Linear,
+    pub(super) out_proj: Linear,
     heads: usize,
     weights_dropout: Dropout,
     projection_dropout: Dropout,

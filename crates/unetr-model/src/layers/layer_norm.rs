@@ -40,4 +40,12 @@ impl LayerNorm {
         let (weight, bias) = (cast(&self.weight, xs)?, cast(&self.bias, xs)?);
         unetr_ops::layer_norm(xs, &weight, &bias, self.eps)
     }
+
+    /// Scale and shift, in the type of `xs`.
+    ///
+    /// # Errors
+    /// When Candle cannot convert them.
+    pub(crate) fn affine(&self, xs: &Tensor) -> Result<(Tensor, Tensor)> {
+        Ok((cast(&self.weight, xs)?, cast(&self.bias, xs)?))
+    }
 }

@@ -38,4 +38,15 @@ impl Linear {
         let bias = cast_option(self.bias.as_ref(), xs)?;
         unetr_ops::linear(xs, &cast(&self.weight, xs)?, bias.as_ref())
     }
+
+    /// The parameters, in the type of `xs`.
+    ///
+    /// # Errors
+    /// When Candle cannot convert them.
+    pub(crate) fn parameters(&self, xs: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        Ok((
+            cast(&self.weight, xs)?,
+            cast_option(self.bias.as_ref(), xs)?,
+        ))
+    }
 }

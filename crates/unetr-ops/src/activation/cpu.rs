@@ -5,13 +5,13 @@ use candle_core::{
 use rayon::prelude::*;
 
 use super::{Activation, Gelu};
-use crate::cpu::{Real, elements, for_real};
+use crate::cpu::{Real, elements, for_real, min_chunks, vectorised};
 
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 4 * 1024;
 
 /// An elementwise function with its derivative.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Pointwise {
+pub(crate) enum Pointwise {
     Gelu(Gelu),
     /// The factor for negative numbers and the derivative at 0.
     Rectifier {
@@ -34,7 +34,7 @@ impl From<Activation> for Pointwise {
 }
 
 impl Pointwise {
-    fn forward<T: Real>(self, xs: &[T]) -> Vec<T> {
+    pub(crate) fn forward<T: Real>(self, xs: &[T]) -> Vec<T> {
         match self {
             Self::Gelu(Gelu::Tanh) => map(xs, |x| {
                 T::of(0.5) * x * (T::one() + tanh_argument(x).tanh())
@@ -47,7 +47,7 @@ impl Pointwise {
         }
     }
 
-    pub(super) fn backward<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
+    pub(crate) fn backward<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
         match self {
             Self::Gelu(Gelu::Tanh) => zip_map(xs, grads, |x, grad| {
                 let half = T::of(0.5);
@@ -95,10 +95,13 @@ fn map<T: Real>(xs: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
     let mut ys = vec![T::zero(); xs.len()];
     ys.par_chunks_mut(CHUNK)
         .zip(xs.par_chunks(CHUNK))
+        .with_min_len(min_chunks(CHUNK))
         .for_each(|(ys, xs)| {
-            for (y, &x) in ys.iter_mut().zip(xs) {
-                *y = f(x);
-            }
+            vectorised(|| {
+                for (y, &x) in ys.iter_mut().zip(xs) {
+                    *y = f(x);
+                }
+            });
         });
     ys
 }
@@ -108,11 +111,14 @@ fn zip_map<T: Real>(xs: &[T], grads: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<
     let chunks = ys
         .par_chunks_mut(CHUNK)
         .zip(xs.par_chunks(CHUNK))
-        .zip(grads.par_chunks(CHUNK));
+        .zip(grads.par_chunks(CHUNK))
+        .with_min_len(min_chunks(CHUNK));
     chunks.for_each(|((ys, xs), grads)| {
-        for ((y, &x), &grad) in ys.iter_mut().zip(xs).zip(grads) {
-            *y = f(x, grad);
-        }
+        vectorised(|| {
+            for ((y, &x), &grad) in ys.iter_mut().zip(xs).zip(grads) {
+                *y = f(x, grad);
+            }
+        });
     });
     ys
 }

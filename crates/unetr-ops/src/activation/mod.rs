@@ -4,6 +4,7 @@ mod composed;
 mod cpu;
 
 use candle_core::{Result, Tensor};
+pub(crate) use cpu::Pointwise;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::{Real, runs_on_cpu};

@@ -3,7 +3,7 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, Var, bail};
 use rayon::prelude::*;
 
 use super::AdamStep;
-use crate::cpu::{Real, elements, for_real};
+use crate::cpu::{Real, elements, for_real, min_chunks, vectorised};
 
 const CHUNK: usize = 16 * 1024;
 
@@ -61,11 +61,14 @@ fn move_moments<T: Real>(step: &AdamStep, moments: &mut [T], gradient: &[T]) {
     let chunks = mean.par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));
     chunks
         .zip(gradient.par_chunks(CHUNK))
+        .with_min_len(min_chunks(CHUNK))
         .for_each(|((mean, square), gradient)| {
-            for ((mean, square), &gradient) in mean.iter_mut().zip(square).zip(gradient) {
-                *mean = keep_mean * *mean + take_mean * gradient;
-                *square = keep_square * *square + take_square * gradient * gradient;
-            }
+            vectorised(|| {
+                for ((mean, square), &gradient) in mean.iter_mut().zip(square).zip(gradient) {
+                    *mean = keep_mean * *mean + take_mean * gradient;
+                    *square = keep_square * *square + take_square * gradient * gradient;
+                }
+            });
         });
 }
 
@@ -101,11 +104,14 @@ fn update<T: Real>(step: &AdamStep, parameter: &mut [T], moments: &[T]) {
     let chunks = parameter.par_chunks_mut(CHUNK).zip(mean.par_chunks(CHUNK));
     chunks
         .zip(square.par_chunks(CHUNK))
+        .with_min_len(min_chunks(CHUNK))
         .for_each(|((parameter, mean), square)| {
-            for ((parameter, &mean), &square) in parameter.iter_mut().zip(mean).zip(square) {
-                let root = (square / correct_square).sqrt() + eps;
-                *parameter = keep * *parameter - rate * ((mean / correct_mean) / root);
-            }
+            vectorised(|| {
+                for ((parameter, &mean), &square) in parameter.iter_mut().zip(mean).zip(square) {
+                    let root = (square / correct_square).sqrt() + eps;
+                    *parameter = keep * *parameter - rate * ((mean / correct_mean) / root);
+                }
+            });
         });
 }
 

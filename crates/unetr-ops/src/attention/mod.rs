@@ -1,9 +1,14 @@
 //! Multi-head self-attention.
 
-use candle_core::{Result, Tensor};
+mod composed;
+mod cpu;
 
+use candle_core::{Result, Tensor};
+pub(crate) use cpu::Heads;
+
+use crate::cpu::runs_on_cpu;
 use crate::error::shape_error;
-use crate::{Dropout, Mode, OpError, softmax_last_dim};
+use crate::{Dropout, Mode, OpError};
 
 const OP: &str = "attention";
 
@@ -36,24 +41,25 @@ pub fn attention(qkv: &Tensor, heads: usize, dropout: &Dropout, mode: Mode) -> R
         }
         .into());
     }
-    let (hidden, head) = (packed / 3, packed / 3 / heads);
-    // [3, batch, heads, tokens, head]
-    let split = qkv
-        .reshape((batch, tokens, 3, heads, head))?
-        .permute((2, 0, 3, 1, 4))?;
-    let query = (split.get(0)?.contiguous()? * (head as f64).powf(-0.5))?;
-    let key = split.get(1)?.transpose(2, 3)?.contiguous()?;
-    let value = split.get(2)?.contiguous()?;
-    let weights = dropout.apply(&softmax_last_dim(&query.matmul(&key)?)?, mode)?;
-    let mixed = weights.matmul(&value)?;
-    mixed.transpose(1, 2)?.reshape((batch, tokens, hidden))
+    let drops = dropout.rate() > 0. && mode != Mode::Eval;
+    if drops || !runs_on_cpu(qkv) || qkv.elem_count() == 0 {
+        return composed::attention(qkv, heads, dropout, mode);
+    }
+    let size = packed / 3 / heads;
+    let sizes = Heads {
+        batch,
+        tokens,
+        heads,
+        size,
+    };
+    cpu::attention(qkv, sizes)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::check::{assert_close, assert_gradients, random};
+    use crate::check::{assert_close, assert_gradients, assert_same, random};
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
@@ -62,6 +68,21 @@ mod tests {
         for (dropout, mode) in [(none, Mode::Eval), (some, Mode::Train { seed: 3 })] {
             assert_gradients("attention", &[random(1, &[2, 3, 12])], |x| {
                 attention(&x[0], 2, &dropout, mode)
+            });
+        }
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_its_parts() {
+        let dropout = Dropout::new(0., "attention").unwrap();
+        for (shape, heads) in [([2, 5, 18], 3), ([3, 70, 96], 4), ([1, 1, 3], 1)] {
+            crate::cpu::at_each_level(|level| {
+                assert_same(
+                    &format!("attention {shape:?} {level:?}"),
+                    &[random(1, &shape)],
+                    |x| attention(&x[0], heads, &dropout, Mode::Eval),
+                    |x| composed::attention(&x[0], heads, &dropout, Mode::Eval),
+                );
             });
         }
     }

@@ -66,6 +66,16 @@ impl Threads {
             Self::All
         }
     }
+
+    /// For a product of so many multiplications: small ones are done before another thread has woken
+    /// up.
+    pub(crate) fn for_product(multiplications: usize) -> Self {
+        if multiplications < 1 << 20 {
+            Self::One
+        } else {
+            Self::All
+        }
+    }
 }
 
 /// The index after the last element that a matrix touches.

@@ -1,6 +1,7 @@
 //! What the CPU kernels share: element types, access to storage, matrix products, row sums.
 
 mod matmul;
+mod parallel;
 mod pixels;
 mod real;
 mod simd;
@@ -11,12 +12,13 @@ use std::sync::RwLockReadGuard;
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
 
 pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm};
+pub(crate) use parallel::min_chunks;
 pub(crate) use pixels::for_each_softmax;
 pub(crate) use real::Real;
 #[cfg(test)]
 pub(crate) use simd::tests::at_each_level;
 pub(crate) use simd::{Lanes, dispatch, vectorised};
-pub(crate) use sums::{centred_dot, centred_sum_of_squares, dot, sum};
+pub(crate) use sums::{add, centred_dot, centred_sum_of_squares, column_sums, dot, sum};
 
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.
 pub(crate) fn runs_on_cpu(xs: &Tensor) -> bool {

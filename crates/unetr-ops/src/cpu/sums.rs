@@ -1,7 +1,9 @@
 //! Sums that neither depend on threads nor lose precision: short runs in sixteen lanes of the
 //! element type, which vectorise, and the runs added up in f64.
 
-use super::Real;
+use rayon::prelude::*;
+
+use super::{Real, vectorised};
 
 const RUN: usize = 1024;
 const LANES: usize = 16;
@@ -30,24 +32,57 @@ fn lane_sum<T: Real>(count: usize, term: impl Fn(usize) -> T) -> f64 {
 
 /// `Σ x`
 pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
-    lane_sum(xs.len(), |i| xs[i])
+    vectorised(|| lane_sum(xs.len(), |i| xs[i]))
 }
 
 /// `Σ x·y` of two slices of one length.
 pub(crate) fn dot<T: Real>(xs: &[T], ys: &[T]) -> f64 {
     let ys = &ys[..xs.len()];
-    lane_sum(xs.len(), |i| xs[i] * ys[i])
+    vectorised(|| lane_sum(xs.len(), |i| xs[i] * ys[i]))
 }
 
 /// `Σ (x - mean)²`
 pub(crate) fn centred_sum_of_squares<T: Real>(xs: &[T], mean: T) -> f64 {
-    lane_sum(xs.len(), |i| (xs[i] - mean) * (xs[i] - mean))
+    vectorised(|| lane_sum(xs.len(), |i| (xs[i] - mean) * (xs[i] - mean)))
 }
 
 /// `Σ x·(y - mean)` of two slices of one length.
 pub(crate) fn centred_dot<T: Real>(xs: &[T], ys: &[T], mean: T) -> f64 {
     let ys = &ys[..xs.len()];
-    lane_sum(xs.len(), |i| xs[i] * (ys[i] - mean))
+    vectorised(|| lane_sum(xs.len(), |i| xs[i] * (ys[i] - mean)))
+}
+
+/// `xs += ys`
+pub(crate) fn add<T: Real>(xs: &mut [T], ys: &[T]) {
+    vectorised(|| {
+        for (x, &y) in xs.iter_mut().zip(ys) {
+            *x += y;
+        }
+    });
+}
+
+/// Rows that one task adds up.
+const ROWS: usize = 64;
+
+/// The sums over the columns of a matrix of rows of `size` numbers, which do not depend on the number
+/// of threads.
+pub(crate) fn column_sums<T: Real>(xs: &[T], size: usize) -> Vec<T> {
+    let chunks = xs.par_chunks(size.max(1) * ROWS);
+    let shares: Vec<Vec<T>> = chunks
+        .with_min_len(super::min_chunks(size * ROWS))
+        .map(|rows| {
+            let mut share = vec![T::zero(); size];
+            for row in rows.chunks_exact(size) {
+                add(&mut share, row);
+            }
+            share
+        })
+        .collect();
+    let mut sums = vec![T::zero(); size];
+    for share in &shares {
+        add(&mut sums, share);
+    }
+    sums
 }
 
 #[cfg(test)]

@@ -1,18 +1,39 @@
-use candle_core::backend::BackendStorage as _;
-use candle_core::{
-    CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType as _,
-};
+use candle_core::{Result, Tensor, WithDType as _};
 use rayon::prelude::*;
 
-use crate::cpu::{Real, centred_dot, centred_sum_of_squares, elements, for_real, sum};
+use super::OP;
+use crate::cpu::{
+    Locked, Real, add, centred_dot, centred_sum_of_squares, for_real, min_chunks, sum, vectorised,
+};
+use crate::many;
 
-/// Rows whose share of the affine gradient is summed by one task.
+/// Rows whose share of the gradients of weight and bias is summed by one task.
 const ROWS: usize = 64;
 
-/// Of an input `[.., n]` and weight and bias stacked to `[2, n]`.
+pub(super) fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    let arguments = [xs.contiguous()?, weight.contiguous()?, bias.contiguous()?];
+    let op = LayerNorm { eps };
+    let locked = Locked::new(&arguments);
+    for_real!(xs, T => {
+        let slices = locked.elements::<T>()?;
+        let ys = op.forward(slices[0], slices[1], slices[2]);
+        drop(locked);
+        let result = (T::to_cpu_storage_owned(ys), xs.shape().clone());
+        many::node(OP, &arguments, result, op)
+    })
+}
+
+/// Kernels on rows of as many numbers as the weight has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LayerNorm {
-    pub(super) eps: f64,
+pub(crate) struct LayerNorm {
+    pub(crate) eps: f64,
+}
+
+/// The gradients of the input, the weight and the bias.
+pub(crate) struct Gradients<T> {
+    pub(crate) input: Vec<T>,
+    pub(crate) weight: Vec<T>,
+    pub(crate) bias: Vec<T>,
 }
 
 impl LayerNorm {
@@ -24,157 +45,101 @@ impl LayerNorm {
         (mean, T::of(1. / (variance + self.eps).sqrt()))
     }
 
-    fn forward<T: Real>(self, xs: &[T], affine: &[T]) -> Vec<T> {
-        let size = affine.len() / 2;
-        let (weight, bias) = affine.split_at(size);
+    pub(crate) fn forward<T: Real>(self, xs: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
+        let size = weight.len();
         let mut ys = vec![T::zero(); xs.len()];
         ys.par_chunks_mut(size)
             .zip(xs.par_chunks(size))
+            .with_min_len(min_chunks(size))
             .for_each(|(ys, xs)| {
                 let (mean, inverse) = self.statistics(xs);
-                for (((y, &x), &weight), &bias) in ys.iter_mut().zip(xs).zip(weight).zip(bias) {
-                    *y = (x - mean) * inverse * weight + bias;
-                }
+                vectorised(|| {
+                    for (((y, &x), &weight), &bias) in ys.iter_mut().zip(xs).zip(weight).zip(bias) {
+                        *y = (x - mean) * inverse * weight + bias;
+                    }
+                });
             });
         ys
     }
 
-    fn input_gradient<T: Real>(self, xs: &[T], affine: &[T], grads: &[T]) -> Vec<T> {
-        let size = affine.len() / 2;
-        let weight = &affine[..size];
-        let mut result = vec![T::zero(); xs.len()];
-        let rows = result
-            .par_chunks_mut(size)
-            .zip(xs.par_chunks(size))
-            .zip(grads.par_chunks(size));
-        rows.for_each(|((result, xs), grads)| {
-            let (mean, inverse) = self.statistics(xs);
-            for ((result, &grad), &weight) in result.iter_mut().zip(grads).zip(weight) {
-                *result = grad * weight;
-            }
-            let of_mean = T::of(sum(result) / size as f64);
-            let along = centred_dot(result, xs, mean) * inverse.f64();
-            let of_scale = T::of(along / size as f64);
-            for (result, &x) in result.iter_mut().zip(xs) {
-                *result = (*result - of_mean - (x - mean) * inverse * of_scale) * inverse;
-            }
-        });
-        result
-    }
-
-    fn affine_gradient<T: Real>(self, xs: &[T], grads: &[T], size: usize) -> Vec<T> {
-        let shares: Vec<Vec<T>> = xs
-            .par_chunks(size * ROWS)
+    pub(crate) fn backward<T: Real>(self, xs: &[T], weight: &[T], grads: &[T]) -> Gradients<T> {
+        let size = weight.len();
+        let mut input = vec![T::zero(); xs.len()];
+        let shares: Vec<(Vec<T>, Vec<T>)> = input
+            .par_chunks_mut(size * ROWS)
+            .zip(xs.par_chunks(size * ROWS))
             .zip(grads.par_chunks(size * ROWS))
-            .map(|(xs, grads)| {
-                let mut share = vec![T::zero(); 2 * size];
-                let (weight, bias) = share.split_at_mut(size);
-                for (xs, grads) in xs.chunks_exact(size).zip(grads.chunks_exact(size)) {
-                    let (mean, inverse) = self.statistics(xs);
-                    let sums = weight.iter_mut().zip(bias.iter_mut());
-                    for (((weight, bias), &x), &grad) in sums.zip(xs).zip(grads) {
-                        *weight += grad * ((x - mean) * inverse);
-                        *bias += grad;
-                    }
+            .with_min_len(min_chunks(size * ROWS))
+            .map(|((input, xs), grads)| {
+                let mut share = (vec![T::zero(); size], vec![T::zero(); size]);
+                let rows = input.chunks_exact_mut(size).zip(xs.chunks_exact(size));
+                for ((input, xs), grads) in rows.zip(grads.chunks_exact(size)) {
+                    self.backward_row(xs, weight, grads, input, &mut share);
                 }
                 share
             })
             .collect();
-        let mut result = vec![T::zero(); 2 * size];
-        for share in &shares {
-            for (sum, &share) in result.iter_mut().zip(share) {
-                *sum += share;
-            }
+        let (mut of_weight, mut of_bias) = (vec![T::zero(); size], vec![T::zero(); size]);
+        for (weight, bias) in &shares {
+            add(&mut of_weight, weight);
+            add(&mut of_bias, bias);
         }
-        result
-    }
-}
-
-impl CustomOp2 for LayerNorm {
-    fn name(&self) -> &'static str {
-        "layer-norm"
+        Gradients {
+            input,
+            weight: of_weight,
+            bias: of_bias,
+        }
     }
 
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        for_real!(xs, T => {
-            let xs: &[T] = elements(xs, layout)?;
-            let ys = self.forward(xs, elements(affine, affine_layout)?);
-            Ok((T::to_cpu_storage_owned(ys), layout.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        affine: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (xs_value, grad) = (xs.detach(), grad.contiguous()?);
-        let of_xs = match xs.track_op() {
-            true => {
-                Some(xs_value.apply_op3_no_bwd(&affine.detach(), &grad, &InputGradient(*self))?)
+    fn backward_row<T: Real>(
+        self,
+        xs: &[T],
+        weight: &[T],
+        grads: &[T],
+        input: &mut [T],
+        (of_weight, of_bias): &mut (Vec<T>, Vec<T>),
+    ) {
+        let count = xs.len() as f64;
+        let (mean, inverse) = self.statistics(xs);
+        vectorised(|| {
+            let sums = of_weight.iter_mut().zip(of_bias.iter_mut());
+            let row = input.iter_mut().zip(xs).zip(grads).zip(weight);
+            for ((((input, &x), &grad), &weight), (of_weight, of_bias)) in row.zip(sums) {
+                *input = grad * weight;
+                *of_weight += grad * ((x - mean) * inverse);
+                *of_bias += grad;
             }
-            false => None,
-        };
-        let of_affine = match affine.track_op() {
-            true => Some(xs_value.apply_op2_no_bwd(&grad, &AffineGradient(*self))?),
-            false => None,
-        };
-        Ok((of_xs, of_affine))
+        });
+        let of_mean = T::of(sum(input) / count);
+        let along = centred_dot(input, xs, mean) * inverse.f64();
+        let of_scale = T::of(along / count) * inverse;
+        vectorised(|| {
+            for (input, &x) in input.iter_mut().zip(xs) {
+                *input = (*input - of_mean - (x - mean) * of_scale) * inverse;
+            }
+        });
     }
 }
 
-struct InputGradient(LayerNorm);
-
-impl CustomOp3 for InputGradient {
-    fn name(&self) -> &'static str {
-        "layer-norm-input-gradient"
-    }
-
-    fn cpu_fwd(
+impl many::Backward for LayerNorm {
+    fn backward(
         &self,
-        xs: &CpuStorage,
-        layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
-        grads: &CpuStorage,
-        grads_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        for_real!(xs, T => {
-            let xs: &[T] = elements(xs, layout)?;
-            let affine = elements(affine, affine_layout)?;
-            let result = self.0.input_gradient(xs, affine, elements(grads, grads_layout)?);
-            Ok((T::to_cpu_storage_owned(result), layout.shape().clone()))
-        })
-    }
-}
-
-struct AffineGradient(LayerNorm);
-
-impl CustomOp2 for AffineGradient {
-    fn name(&self) -> &'static str {
-        "layer-norm-affine-gradient"
-    }
-
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        layout: &Layout,
-        grads: &CpuStorage,
-        grads_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let size = layout.dims().last().copied().unwrap_or(1);
-        for_real!(xs, T => {
-            let xs: &[T] = elements(xs, layout)?;
-            let result = self.0.affine_gradient(xs, elements(grads, grads_layout)?, size);
-            Ok((T::to_cpu_storage_owned(result), Shape::from((2, size))))
+        arguments: &[Tensor],
+        _wanted: &[bool],
+        _result: &Tensor,
+        grad: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let grads = [grad.clone()];
+        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
+        for_real!(grad, T => {
+            let (slices, grads) = (locked.elements::<T>()?, locked_grads.elements()?[0]);
+            let Gradients { input, weight, bias } = LayerNorm::backward(*self, slices[0], slices[1], grads);
+            let device = grad.device();
+            Ok(vec![
+                Some(Tensor::from_vec(input, grad.shape(), device)?),
+                Some(Tensor::from_vec(weight, slices[1].len(), device)?),
+                Some(Tensor::from_vec(bias, slices[1].len(), device)?),
+            ])
         })
     }
 }

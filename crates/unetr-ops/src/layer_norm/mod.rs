@@ -5,6 +5,8 @@ mod cpu;
 
 use candle_core::{Result, Tensor};
 
+pub(crate) use cpu::LayerNorm;
+
 use crate::cpu::runs_on_cpu;
 use crate::error::{check_shape, shape_error};
 
@@ -24,11 +26,13 @@ pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resu
     let Some(&size) = xs.dims().last() else {
         return Err(shape_error(OP, "the input", xs, "[.., n]"));
     };
+    if xs.elem_count() == 0 {
+        return Err(shape_error(OP, "the input", xs, "at least one number"));
+    }
     check_shape(OP, "the weight", weight, size)?;
     check_shape(OP, "the bias", bias, size)?;
     if runs_on_cpu(xs) {
-        let affine = Tensor::stack(&[weight, bias], 0)?;
-        xs.contiguous()?.apply_op2(&affine, cpu::LayerNorm { eps })
+        cpu::layer_norm(xs, weight, bias, eps)
     } else {
         composed::layer_norm(xs, weight, bias, eps)
     }

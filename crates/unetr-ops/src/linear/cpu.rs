@@ -1,141 +1,139 @@
-use candle_core::backend::BackendStorage as _;
-use candle_core::{
-    CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType as _,
-};
+use candle_core::{Result, Shape, Tensor, WithDType as _};
 
-use crate::cpu::{Matrix, MatrixMut, Real, Threads, elements, for_real, gemm};
+use super::OP;
+use crate::cpu::{Locked, Matrix, MatrixMut, Real, Threads, column_sums, for_real, gemm};
+use crate::many;
 
 pub(super) fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
-    match bias {
-        Some(bias) => xs.apply_op3(&weight, &bias.contiguous()?, Linear),
-        None => xs.apply_op2(&weight, Linear),
-    }
-}
-
-struct Linear;
-
-/// `xs · weightᵀ + bias`
-fn forward<T: Real>(xs: &[T], weight: &[T], bias: Option<&[T]>, shape: (usize, usize)) -> Vec<T> {
-    let (outputs, inputs) = shape;
-    let rows = xs.len() / inputs.max(1);
-    let mut ys = vec![T::zero(); rows * outputs];
-    if let Some(bias) = bias {
-        for row in ys.chunks_exact_mut(outputs.max(1)) {
-            row.copy_from_slice(bias);
-        }
-    }
-    let mut out = MatrixMut {
-        data: &mut ys,
-        rows,
-        columns: outputs,
-        row_stride: outputs,
-    };
-    let (xs, weight) = (
-        Matrix::new(xs, rows, inputs),
-        Matrix::new(weight, outputs, inputs),
-    );
-    gemm(&mut out, bias.is_some(), xs, weight.t(), Threads::All);
-    ys
-}
-
-fn output_shape(xs: &Layout, weight: &Layout) -> Result<((usize, usize), Shape)> {
-    let (outputs, inputs) = weight.shape().dims2()?;
+    let arguments: Vec<Tensor> = [Some(xs), Some(weight), bias]
+        .into_iter()
+        .flatten()
+        .map(Tensor::contiguous)
+        .collect::<Result<_>>()?;
+    let layer = Layer::new(weight)?;
     let mut dims = xs.dims().to_vec();
     if let Some(last) = dims.last_mut() {
-        *last = outputs;
+        *last = layer.outputs;
     }
-    Ok(((outputs, inputs), Shape::from(dims)))
+    let locked = Locked::new(&arguments);
+    for_real!(xs, T => {
+        let slices = locked.elements::<T>()?;
+        let ys = layer.forward(slices[0], slices[1], slices.get(2).copied());
+        drop(locked);
+        let result = (T::to_cpu_storage_owned(ys), Shape::from(dims));
+        many::node(OP, &arguments, result, layer)
+    })
 }
 
-/// The gradients of the input and of the weight.
-fn backward(
-    xs: &Tensor,
-    weight: &Tensor,
-    grad: &Tensor,
-) -> Result<(Option<Tensor>, Option<Tensor>)> {
-    let (outputs, inputs) = weight.dims2()?;
-    let rows = grad.elem_count() / outputs;
-    let grad = grad.reshape((rows, outputs))?;
-    let of_xs = match xs.track_op() {
-        true => Some(grad.matmul(&weight.detach())?.reshape(xs.shape())?),
-        false => None,
-    };
-    let of_weight = match weight.track_op() {
-        true => Some(grad.t()?.matmul(&xs.detach().reshape((rows, inputs))?)?),
-        false => None,
-    };
-    Ok((of_xs, of_weight))
+/// The sizes of a layer; kernels on rows of numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer {
+    pub(crate) outputs: usize,
+    pub(crate) inputs: usize,
 }
 
-impl CustomOp2 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
+impl Layer {
+    pub(crate) fn new(weight: &Tensor) -> Result<Self> {
+        let (outputs, inputs) = weight.dims2()?;
+        Ok(Self { outputs, inputs })
     }
 
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        xs_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (size, shape) = output_shape(xs_layout, weight_layout)?;
-        for_real!(xs, T => {
-            let xs: &[T] = elements(xs, xs_layout)?;
-            let ys = forward(xs, elements(weight, weight_layout)?, None, size);
-            Ok((T::to_cpu_storage_owned(ys), shape))
-        })
+    fn threads(self, rows: usize) -> Threads {
+        Threads::for_product(rows * self.outputs * self.inputs)
     }
 
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        weight: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        backward(xs, weight, &grad.contiguous()?)
-    }
-}
-
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
+    fn rows(self, xs: &[impl Sized]) -> usize {
+        xs.len() / self.inputs.max(1)
     }
 
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        xs_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (size, shape) = output_shape(xs_layout, weight_layout)?;
-        for_real!(xs, T => {
-            let xs: &[T] = elements(xs, xs_layout)?;
-            let weight = elements(weight, weight_layout)?;
-            let ys = forward(xs, weight, Some(elements(bias, bias_layout)?), size);
-            Ok((T::to_cpu_storage_owned(ys), shape))
-        })
+    /// `xs · weightᵀ + bias`
+    pub(crate) fn forward<T: Real>(self, xs: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+        let mut ys = vec![T::zero(); self.rows(xs) * self.outputs];
+        if let Some(bias) = bias {
+            for row in ys.chunks_exact_mut(self.outputs.max(1)) {
+                row.copy_from_slice(bias);
+            }
+        }
+        self.add_to(&mut ys, xs, weight);
+        ys
     }
 
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let (of_xs, of_weight) = backward(xs, weight, &grad)?;
-        let of_bias = match bias.track_op() {
-            true => Some(grad.reshape(((), bias.elem_count()))?.sum(0)?),
-            false => None,
+    /// `ys += xs · weightᵀ`
+    pub(crate) fn add_to<T: Real>(self, ys: &mut [T], xs: &[T], weight: &[T]) {
+        let rows = self.rows(xs);
+        let mut out = MatrixMut {
+            data: ys,
+            rows,
+            columns: self.outputs,
+            row_stride: self.outputs,
         };
-        Ok((of_xs, of_weight, of_bias))
+        let xs = Matrix::new(xs, rows, self.inputs);
+        let weight = Matrix::new(weight, self.outputs, self.inputs);
+        gemm(&mut out, true, xs, weight.t(), self.threads(rows));
+    }
+
+    /// `grads · weight`
+    pub(crate) fn input_gradient<T: Real>(self, grads: &[T], weight: &[T]) -> Vec<T> {
+        let rows = grads.len() / self.outputs.max(1);
+        let mut result = vec![T::zero(); rows * self.inputs];
+        let mut out = MatrixMut {
+            data: &mut result,
+            rows,
+            columns: self.inputs,
+            row_stride: self.inputs,
+        };
+        let grads = Matrix::new(grads, rows, self.outputs);
+        let weight = Matrix::new(weight, self.outputs, self.inputs);
+        gemm(&mut out, false, grads, weight, self.threads(rows));
+        result
+    }
+
+    /// `gradsᵀ · xs`
+    pub(crate) fn weight_gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
+        let rows = self.rows(xs);
+        let mut result = vec![T::zero(); self.outputs * self.inputs];
+        let mut out = MatrixMut {
+            data: &mut result,
+            rows: self.outputs,
+            columns: self.inputs,
+            row_stride: self.inputs,
+        };
+        let grads = Matrix::new(grads, rows, self.outputs);
+        let xs = Matrix::new(xs, rows, self.inputs);
+        gemm(&mut out, false, grads.t(), xs, self.threads(rows));
+        result
+    }
+
+    /// The sums of `grads` over the rows.
+    pub(crate) fn bias_gradient<T: Real>(self, grads: &[T]) -> Vec<T> {
+        column_sums(grads, self.outputs)
+    }
+}
+
+impl many::Backward for Layer {
+    fn backward(
+        &self,
+        arguments: &[Tensor],
+        wanted: &[bool],
+        _result: &Tensor,
+        grad: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let grads = [grad.clone()];
+        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
+        for_real!(grad, T => {
+            let (slices, grads) = (locked.elements::<T>()?, locked_grads.elements()?[0]);
+            let mut result = Vec::with_capacity(arguments.len());
+            for (n, (argument, wanted)) in arguments.iter().zip(wanted).enumerate() {
+                let gradient = match (n, wanted) {
+                    (_, false) => None,
+                    (0, true) => Some(self.input_gradient(grads, slices[1])),
+                    (1, true) => Some(self.weight_gradient(slices[0], grads)),
+                    (_, true) => Some(self.bias_gradient(grads)),
+                };
+                let tensor = |values| Tensor::from_vec(values, argument.shape(), grad.device());
+                result.push(gradient.map(tensor).transpose()?);
+            }
+            Ok(result)
+        })
     }
 }

@@ -5,6 +5,8 @@ mod cpu;
 
 use candle_core::{Result, Tensor};
 
+pub(crate) use cpu::Layer;
+
 use crate::cpu::runs_on_cpu;
 use crate::error::{check_shape, shape_error};
 

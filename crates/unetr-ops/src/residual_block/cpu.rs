@@ -4,11 +4,11 @@
 use candle_core::{Result, Shape, Tensor, WithDType as _};
 use rayon::prelude::*;
 
-use super::plane::{Norm, add, undo_last_activation};
+use super::plane::{Norm, undo_last_activation};
 use super::{OP, ResidualBlock, Sizes};
 use crate::conv2d::Frame;
 use crate::conv2d::direct::{Kernel, Write, weight_gradient};
-use crate::cpu::{Locked, Real, Threads, for_real};
+use crate::cpu::{Locked, Real, Threads, add, for_real};
 use crate::many;
 
 pub(super) fn residual_block(
@@ -42,8 +42,7 @@ pub(super) fn residual_block(
         eps: block.eps,
         slope: block.negative_slope,
     };
-    let references: Vec<&Tensor> = arguments.iter().collect();
-    let keep = many::tracked(&references);
+    let keep = many::tracked(&arguments);
     let shape = Shape::from((sizes.batch, sizes.outputs, sizes.height, sizes.width));
     let locked = Locked::new(&arguments);
     for_real!(arguments[0], T => {
@@ -51,7 +50,7 @@ pub(super) fn residual_block(
         let (ys, kept) = block.forward(keep);
         drop(locked);
         let storage = T::to_cpu_storage_owned(ys);
-        many::node(OP, &references, (storage, shape), Node { op, kept })
+        many::node(OP, &arguments, (storage, shape), Node { op, kept })
     })
 }
 

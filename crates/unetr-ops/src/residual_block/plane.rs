@@ -123,12 +123,3 @@ pub(super) fn undo_last_activation<T: Real>(ys: &[T], grads: &[T], slope: T, res
         }
     });
 }
-
-/// `xs += ys`
-pub(super) fn add<T: Real>(xs: &mut [T], ys: &[T]) {
-    vectorised(|| {
-        for (x, &y) in xs.iter_mut().zip(ys) {
-            *x += y;
-        }
-    });
-}

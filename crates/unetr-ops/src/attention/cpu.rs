@@ -1,0 +1,206 @@
+//! Every head of every image is computed on its own, straight from the packed queries, keys and
+//! values; the attention weights live in a buffer, and the backward pass computes them again.
+
+use candle_core::{Result, Shape, Tensor, WithDType as _};
+use rayon::prelude::*;
+
+use super::OP;
+use crate::cpu::{
+    Locked, Matrix, MatrixMut, Real, Threads, dot, for_real, gemm, min_chunks, sum, vectorised,
+};
+use crate::many;
+
+pub(super) fn attention(qkv: &Tensor, sizes: Heads) -> Result<Tensor> {
+    let arguments = [qkv.contiguous()?];
+    let shape = Shape::from((sizes.batch, sizes.tokens, sizes.hidden()));
+    let locked = Locked::new(&arguments);
+    for_real!(qkv, T => {
+        let mixed = sizes.forward::<T>(locked.elements()?[0]);
+        drop(locked);
+        many::node(OP, &arguments, (T::to_cpu_storage_owned(mixed), shape), sizes)
+    })
+}
+
+/// The sizes of an attention.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heads {
+    pub(crate) batch: usize,
+    pub(crate) tokens: usize,
+    pub(crate) heads: usize,
+    /// Numbers of one token in one head.
+    pub(crate) size: usize,
+}
+
+/// Queries, keys and values in the order they are packed.
+const QUERIES: usize = 0;
+const KEYS: usize = 1;
+const VALUES: usize = 2;
+
+impl Heads {
+    fn hidden(self) -> usize {
+        self.heads * self.size
+    }
+
+    /// Elements of one head of one image.
+    fn len(self) -> usize {
+        self.tokens * self.size
+    }
+
+    /// Queries, keys or values of a task: a head of an image.
+    fn part<T>(self, qkv: &[T], task: usize, part: usize) -> Matrix<'_, T> {
+        let (image, head) = (task / self.heads, task % self.heads);
+        let row = 3 * self.hidden();
+        let start = image * self.tokens * row + part * self.hidden() + head * self.size;
+        Matrix::strided(&qkv[start..], self.tokens, self.size, row)
+    }
+
+    /// A matrix of a head, without gaps.
+    fn own<T>(self, values: &[T]) -> Matrix<'_, T> {
+        Matrix::new(values, self.tokens, self.size)
+    }
+
+    fn square<T: Real>(self) -> Vec<T> {
+        vec![T::zero(); self.tokens * self.tokens]
+    }
+
+    fn scale(self) -> f64 {
+        (self.size as f64).powf(-0.5)
+    }
+
+    /// The attention weights of a task.
+    fn weights<T: Real>(self, qkv: &[T], task: usize) -> Vec<T> {
+        let mut weights = self.square();
+        let (queries, keys) = (self.part(qkv, task, QUERIES), self.part(qkv, task, KEYS));
+        product(&mut weights, queries, keys.t());
+        let scale = T::of(self.scale());
+        for row in weights.chunks_exact_mut(self.tokens) {
+            vectorised(|| {
+                let largest = row
+                    .iter()
+                    .copied()
+                    .fold(T::of(f64::NEG_INFINITY), T::larger);
+                for weight in row.iter_mut() {
+                    *weight = ((*weight - largest) * scale).exp();
+                }
+            });
+            let inverse = T::of(1. / sum(row));
+            vectorised(|| {
+                for weight in row.iter_mut() {
+                    *weight *= inverse;
+                }
+            });
+        }
+        weights
+    }
+
+    /// The fewest tasks that are worth a thread.
+    fn min_tasks(self) -> usize {
+        min_chunks(self.tokens * (self.tokens + self.size))
+    }
+
+    /// `[batch, tokens, hidden]` from `[batch, tokens, 3·hidden]`
+    pub(crate) fn forward<T: Real>(self, qkv: &[T]) -> Vec<T> {
+        let mut heads = vec![T::zero(); self.batch * self.heads * self.len()];
+        heads
+            .par_chunks_mut(self.len())
+            .with_min_len(self.min_tasks())
+            .enumerate()
+            .for_each(|(task, mixed)| {
+                let weights = self.weights(qkv, task);
+                let weights = Matrix::new(&weights, self.tokens, self.tokens);
+                product(mixed, weights, self.part(qkv, task, VALUES));
+            });
+        self.interleave::<T, 1>(&heads)
+    }
+
+    /// The gradient of `qkv` from that of the result.
+    pub(crate) fn backward<T: Real>(self, qkv: &[T], grads: &[T]) -> Vec<T> {
+        let mut heads = vec![T::zero(); self.batch * self.heads * 3 * self.len()];
+        heads
+            .par_chunks_mut(3 * self.len())
+            .with_min_len(self.min_tasks())
+            .enumerate()
+            .for_each(|(task, result)| self.backward_head(qkv, grads, task, result));
+        self.interleave::<T, 3>(&heads)
+    }
+
+    /// With weights `P = softmax(S)`, `∂S = P ∘ (∂P - rowsum(P ∘ ∂P))`.
+    fn backward_head<T: Real>(self, qkv: &[T], grads: &[T], task: usize, result: &mut [T]) {
+        let (image, head) = (task / self.heads, task % self.heads);
+        let start = image * self.tokens * self.hidden() + head * self.size;
+        let grads = Matrix::strided(&grads[start..], self.tokens, self.size, self.hidden());
+        let part = |part| self.part(qkv, task, part);
+        let weights = self.weights(qkv, task);
+        let matrix = |values| Matrix::new(values, self.tokens, self.tokens);
+        let mut scores = self.square();
+        product(&mut scores, grads, part(VALUES).t());
+        let scale = T::of(self.scale());
+        let rows = scores.chunks_exact_mut(self.tokens);
+        for (scores, weights) in rows.zip(weights.chunks_exact(self.tokens)) {
+            let mean = T::of(dot(weights, scores));
+            vectorised(|| {
+                for (score, &weight) in scores.iter_mut().zip(weights) {
+                    *score = weight * (*score - mean) * scale;
+                }
+            });
+        }
+        let (queries, others) = result.split_at_mut(self.len());
+        let (keys, values) = others.split_at_mut(self.len());
+        product(queries, matrix(&scores), part(KEYS));
+        product(keys, matrix(&scores).t(), part(QUERIES));
+        product(values, matrix(&weights).t(), grads);
+    }
+
+    /// `[batch, tokens, parts·hidden]` from `[batch, heads, parts, tokens, size]`
+    fn interleave<T: Real, const PARTS: usize>(self, heads: &[T]) -> Vec<T> {
+        let row = PARTS * self.hidden();
+        let mut result = vec![T::zero(); heads.len()];
+        result
+            .par_chunks_mut((self.tokens * row).max(1))
+            .zip(heads.par_chunks((self.tokens * row).max(1)))
+            .with_min_len(min_chunks(self.tokens * row))
+            .for_each(|(result, heads)| {
+                for (i, values) in heads.chunks_exact(self.len()).enumerate() {
+                    let (head, part) = (i / PARTS, i % PARTS);
+                    let column = part * self.hidden() + head * self.size;
+                    let values = self.own(values).data.chunks_exact(self.size);
+                    for (row, values) in result.chunks_exact_mut(row).zip(values) {
+                        row[column..column + self.size].copy_from_slice(values);
+                    }
+                }
+            });
+        result
+    }
+}
+
+/// `out = lhs · rhs`, on this thread.
+fn product<T: Real>(out: &mut [T], lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) {
+    let mut out = MatrixMut {
+        data: out,
+        rows: lhs.rows,
+        columns: rhs.columns,
+        row_stride: rhs.columns,
+    };
+    gemm(&mut out, false, lhs, rhs, Threads::One);
+}
+
+impl many::Backward for Heads {
+    fn backward(
+        &self,
+        arguments: &[Tensor],
+        _wanted: &[bool],
+        _result: &Tensor,
+        grad: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let grads = [grad.clone()];
+        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
+        for_real!(grad, T => {
+            let of_qkv = Heads::backward::<T>(
+                *self,
+                locked.elements()?[0],
+                locked_grads.elements()?[0],
+            );
+            Tensor::from_vec(of_qkv, arguments[0].shape(), grad.device()).map(|x| vec![Some(x)])
+        })
+    }
+}

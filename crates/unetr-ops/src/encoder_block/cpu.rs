@@ -1,0 +1,227 @@
+use candle_core::{Result, Tensor, WithDType as _};
+
+use super::{Dense, EncoderBlock, OP};
+use crate::activation::Pointwise;
+use crate::attention::Heads;
+use crate::cpu::{Locked, Real, add, for_real};
+use crate::layer_norm::LayerNorm;
+use crate::linear::Layer;
+use crate::{Gelu, many};
+
+pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
+    let (batch, tokens, hidden) = xs.dims3()?;
+    let mut arguments = vec![xs];
+    let dense = |arguments: &mut Vec<_>, Dense { weight, bias }| -> Result<Slot> {
+        arguments.push(weight);
+        arguments.extend(bias);
+        Ok(Slot {
+            layer: Layer::new(weight)?,
+            biased: bias.is_some(),
+        })
+    };
+    arguments.extend([block.norm1.weight, block.norm1.bias]);
+    let qkv = dense(&mut arguments, block.qkv)?;
+    let projection = dense(&mut arguments, block.projection)?;
+    arguments.extend([block.norm2.weight, block.norm2.bias]);
+    let linear1 = dense(&mut arguments, block.linear1)?;
+    let linear2 = dense(&mut arguments, block.linear2)?;
+    let op = Op {
+        norm: LayerNorm { eps: block.eps },
+        heads: Heads {
+            batch,
+            tokens,
+            heads: block.heads,
+            size: hidden / block.heads,
+        },
+        gelu: block.gelu,
+        qkv,
+        projection,
+        linear1,
+        linear2,
+    };
+    let arguments: Vec<Tensor> = arguments
+        .into_iter()
+        .map(Tensor::contiguous)
+        .collect::<Result<_>>()?;
+    let locked = Locked::new(&arguments);
+    for_real!(xs, T => {
+        let parameters = op.parameters::<T>(&locked.elements()?);
+        let (ys, kept) = op.forward(&parameters);
+        drop(locked);
+        let result = (T::to_cpu_storage_owned(ys), xs.shape().clone());
+        many::node(OP, &arguments, result, Node { op, kept })
+    })
+}
+
+/// Everything about a block but its numbers.
+#[derive(Debug, Clone)]
+struct Op {
+    norm: LayerNorm,
+    heads: Heads,
+    gelu: Gelu,
+    qkv: Slot,
+    projection: Slot,
+    linear1: Slot,
+    linear2: Slot,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    layer: Layer,
+    biased: bool,
+}
+
+/// The numbers of a layer.
+#[derive(Clone, Copy)]
+struct Weights<'a, T> {
+    slot: Slot,
+    weight: &'a [T],
+    bias: Option<&'a [T]>,
+}
+
+/// The numbers of a block, in the order of its arguments.
+struct Parameters<'a, T> {
+    xs: &'a [T],
+    norm1: (&'a [T], &'a [T]),
+    qkv: Weights<'a, T>,
+    projection: Weights<'a, T>,
+    norm2: (&'a [T], &'a [T]),
+    linear1: Weights<'a, T>,
+    linear2: Weights<'a, T>,
+}
+
+/// What the forward pass keeps.
+#[derive(Debug)]
+struct Kept<T> {
+    qkv: Vec<T>,
+    mixed: Vec<T>,
+    /// The sum after the attention.
+    middle: Vec<T>,
+    /// The MLP's hidden layer before its GELU.
+    hidden: Vec<T>,
+}
+
+impl<T: Real> Weights<'_, T> {
+    fn forward(&self, xs: &[T]) -> Vec<T> {
+        self.slot.layer.forward(xs, self.weight, self.bias)
+    }
+
+    /// `residual + forward(xs)`
+    fn forward_residual(&self, xs: &[T], residual: &[T]) -> Vec<T> {
+        let mut ys = residual.to_vec();
+        if let Some(bias) = self.bias {
+            for row in ys.chunks_exact_mut(bias.len()) {
+                add(row, bias);
+            }
+        }
+        self.slot.layer.add_to(&mut ys, xs, self.weight);
+        ys
+    }
+
+    /// The gradient of the input; those of the parameters go to `gradients`, last ones first.
+    fn backward(&self, xs: &[T], grads: &[T], gradients: &mut Vec<Vec<T>>) -> Vec<T> {
+        let layer = self.slot.layer;
+        if self.bias.is_some() {
+            gradients.push(layer.bias_gradient(grads));
+        }
+        gradients.push(layer.weight_gradient(xs, grads));
+        layer.input_gradient(grads, self.weight)
+    }
+}
+
+impl Op {
+    fn parameters<'a, T: Real>(&self, arguments: &[&'a [T]]) -> Parameters<'a, T> {
+        let mut arguments = arguments.iter().copied();
+        let mut next = || arguments.next().unwrap_or_default();
+        let weights = |next: &mut dyn FnMut() -> &'a [T], slot: Slot| Weights {
+            slot,
+            weight: next(),
+            bias: slot.biased.then(next),
+        };
+        Parameters {
+            xs: next(),
+            norm1: (next(), next()),
+            qkv: weights(&mut next, self.qkv),
+            projection: weights(&mut next, self.projection),
+            norm2: (next(), next()),
+            linear1: weights(&mut next, self.linear1),
+            linear2: weights(&mut next, self.linear2),
+        }
+    }
+
+    fn forward<T: Real>(&self, p: &Parameters<'_, T>) -> (Vec<T>, Kept<T>) {
+        let normed = self.norm.forward(p.xs, p.norm1.0, p.norm1.1);
+        let qkv = p.qkv.forward(&normed);
+        let mixed = self.heads.forward(&qkv);
+        let middle = p.projection.forward_residual(&mixed, p.xs);
+        let normed = self.norm.forward(&middle, p.norm2.0, p.norm2.1);
+        let hidden = p.linear1.forward(&normed);
+        let activated = Pointwise::from(self.gelu).forward(&hidden);
+        let ys = p.linear2.forward_residual(&activated, &middle);
+        let kept = Kept {
+            qkv,
+            mixed,
+            middle,
+            hidden,
+        };
+        (ys, kept)
+    }
+
+    /// The gradients of all arguments, in their order.
+    fn backward<T: Real>(&self, p: &Parameters<'_, T>, kept: &Kept<T>, grads: &[T]) -> Vec<Vec<T>> {
+        let gelu = Pointwise::from(self.gelu);
+        let mut gradients = Vec::new();
+        let activated = gelu.forward(&kept.hidden);
+        let of_activated = p.linear2.backward(&activated, grads, &mut gradients);
+        drop(activated);
+        let of_hidden = gelu.backward(&kept.hidden, &of_activated);
+        drop(of_activated);
+        let normed = self.norm.forward(&kept.middle, p.norm2.0, p.norm2.1);
+        let of_normed = p.linear1.backward(&normed, &of_hidden, &mut gradients);
+        let norm2 = self.norm.backward(&kept.middle, p.norm2.0, &of_normed);
+        gradients.extend([norm2.bias, norm2.weight]);
+        let mut of_middle = norm2.input;
+        add(&mut of_middle, grads);
+
+        let of_mixed = p
+            .projection
+            .backward(&kept.mixed, &of_middle, &mut gradients);
+        let of_qkv = self.heads.backward(&kept.qkv, &of_mixed);
+        let normed = self.norm.forward(p.xs, p.norm1.0, p.norm1.1);
+        let of_normed = p.qkv.backward(&normed, &of_qkv, &mut gradients);
+        let norm1 = self.norm.backward(p.xs, p.norm1.0, &of_normed);
+        gradients.extend([norm1.bias, norm1.weight]);
+        let mut of_xs = norm1.input;
+        add(&mut of_xs, &of_middle);
+        gradients.push(of_xs);
+        gradients.reverse();
+        gradients
+    }
+}
+
+/// The block in Candle's graph.
+struct Node<T> {
+    op: Op,
+    kept: Kept<T>,
+}
+
+impl<T: Real> many::Backward for Node<T> {
+    fn backward(
+        &self,
+        arguments: &[Tensor],
+        _wanted: &[bool],
+        _result: &Tensor,
+        grad: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let grads = [grad.clone()];
+        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
+        let parameters = self.op.parameters::<T>(&locked.elements()?);
+        let gradients = self
+            .op
+            .backward(&parameters, &self.kept, locked_grads.elements()?[0]);
+        let tensors = gradients.into_iter().zip(arguments);
+        tensors
+            .map(|(values, x)| Tensor::from_vec(values, x.shape(), grad.device()).map(Some))
+            .collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! The pre-norm transformer block as one operation.
+//!
+//! As separate operations it would keep every intermediate until the loss is gone, and Candle would
+//! add every gradient to zeros. As one operation it keeps the packed queries, keys and values, what
+//! the attention mixes, the sum in the middle and the hidden layer of the MLP before its GELU; the
+//! rest is cheap to compute again.
+
+mod composed;
+mod cpu;
+
+use candle_core::{Result, Tensor};
+
+use crate::cpu::runs_on_cpu;
+use crate::error::{OpError, check_shape, shape_error};
+use crate::{Affine, Gelu};
+
+const OP: &str = "encoder_block";
+
+/// A fully connected layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Dense<'a> {
+    /// `[out, in]`
+    pub weight: &'a Tensor,
+    /// `[out]`
+    pub bias: Option<&'a Tensor>,
+}
+
+/// The parameters of an [`encoder_block`].
+#[derive(Debug, Clone, Copy)]
+pub struct EncoderBlock<'a> {
+    /// Before the attention.
+    pub norm1: Affine<'a>,
+    /// From `hidden` to `3·hidden`: queries, then keys, then values; each head-major.
+    pub qkv: Dense<'a>,
+    /// From `hidden` to `hidden`, after the attention.
+    pub projection: Dense<'a>,
+    /// Before the MLP.
+    pub norm2: Affine<'a>,
+    /// From `hidden` to the MLP's width.
+    pub linear1: Dense<'a>,
+    /// And back.
+    pub linear2: Dense<'a>,
+    /// A divisor of `hidden`.
+    pub heads: usize,
+    /// Between the two layers of the MLP.
+    pub gelu: Gelu,
+    /// Added to the variances of the normalisations.
+    pub eps: f64,
+}
+
+/// `y = x + projection(attention(qkv(norm1(x))))`, then `y + linear2(gelu(linear1(norm2(y))))`: the
+/// encoder block of the Vision Transformer (Dosovitskiy et al. 2020, equations 2 and 3,
+/// <https://arxiv.org/abs/2010.11929>), without dropout.
+///
+/// # Shapes
+/// - `xs`: `[batch, tokens, hidden]`
+/// - returns: the same shape
+///
+/// # Errors
+/// When the shapes or the heads do not fit.
+pub fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
+    check(xs, block)?;
+    if runs_on_cpu(xs) {
+        cpu::encoder_block(xs, block)
+    } else {
+        composed::encoder_block(xs, block)
+    }
+}
+
+fn check(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<()> {
+    let &[batch, tokens, hidden] = xs.dims() else {
+        return Err(shape_error(OP, "the input", xs, "[batch, tokens, hidden]"));
+    };
+    if batch * tokens * hidden == 0 {
+        let expected = "at least one image, token and number";
+        return Err(shape_error(OP, "the input", xs, expected));
+    }
+    if block.heads == 0 || hidden % block.heads != 0 {
+        return Err(OpError::Value {
+            op: OP,
+            argument: "heads",
+            found: block.heads.to_string(),
+            expected: format!("a divisor of the hidden size {hidden}"),
+        }
+        .into());
+    }
+    let mlp = block.linear1.weight.dim(0)?;
+    for (what, Dense { weight, bias }, outputs, inputs) in [
+        ("qkv", block.qkv, 3 * hidden, hidden),
+        ("the projection", block.projection, hidden, hidden),
+        ("linear1", block.linear1, mlp, hidden),
+        ("linear2", block.linear2, hidden, mlp),
+    ] {
+        check_shape(OP, what, weight, (outputs, inputs))?;
+        if let Some(bias) = bias {
+            check_shape(OP, "a bias", bias, outputs)?;
+        }
+    }
+    for Affine { weight, bias } in [block.norm1, block.norm2] {
+        check_shape(OP, "the weight of a normalisation", weight, hidden)?;
+        check_shape(OP, "the bias of a normalisation", bias, hidden)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::check::{assert_gradients, assert_same, random};
+
+    const HIDDEN: usize = 6;
+
+    fn arguments(batch: usize, tokens: usize, hidden: usize, mlp: usize) -> Vec<Tensor> {
+        let shapes: [&[usize]; 13] = [
+            &[batch, tokens, hidden],
+            &[hidden],
+            &[hidden],
+            &[3 * hidden, hidden],
+            &[3 * hidden],
+            &[hidden, hidden],
+            &[hidden],
+            &[hidden],
+            &[hidden],
+            &[mlp, hidden],
+            &[mlp],
+            &[hidden, mlp],
+            &[hidden],
+        ];
+        let numbered = shapes.iter().enumerate();
+        numbered.map(|(i, shape)| random(i as u64, shape)).collect()
+    }
+
+    fn block(x: &[Tensor], heads: usize, gelu: Gelu) -> EncoderBlock<'_> {
+        let affine = |i: usize| Affine {
+            weight: &x[i],
+            bias: &x[i + 1],
+        };
+        let dense = |i: usize| Dense {
+            weight: &x[i],
+            bias: Some(&x[i + 1]),
+        };
+        EncoderBlock {
+            norm1: affine(1),
+            qkv: dense(3),
+            projection: dense(5),
+            norm2: affine(7),
+            linear1: dense(9),
+            linear2: dense(11),
+            heads,
+            gelu,
+            eps: 1e-6,
+        }
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        for gelu in [Gelu::Tanh, Gelu::Erf] {
+            assert_gradients("encoder_block", &arguments(2, 3, HIDDEN, 5), |x| {
+                encoder_block(&x[0], &block(x, 2, gelu))
+            });
+        }
+    }
+
+    #[test]
+    fn the_block_is_its_parts_with_every_instruction_set() {
+        for (batch, tokens, hidden, mlp, heads) in [(2, 5, 6, 9, 3), (3, 16, 64, 96, 4)] {
+            crate::cpu::at_each_level(|level| {
+                assert_same(
+                    &format!("encoder_block {batch} {tokens} {hidden} {level:?}"),
+                    &arguments(batch, tokens, hidden, mlp),
+                    |x| encoder_block(&x[0], &block(x, heads, Gelu::Tanh)),
+                    |x| composed::encoder_block(&x[0], &block(x, heads, Gelu::Tanh)),
+                );
+            });
+        }
+    }
+
+    #[test]
+    fn layers_without_a_bias() {
+        let x = arguments(2, 3, HIDDEN, 5);
+        let unbiased = [&x[..4], &x[5..]].concat();
+        let with = |x: &[Tensor]| {
+            let zeros = x[3].zeros_like()?.get_on_dim(1, 0)?;
+            let all = [&x[..4], &[zeros], &x[4..]].concat();
+            let mut block = block(&all, 2, Gelu::Tanh);
+            block.qkv.bias = None;
+            encoder_block(&all[0], &block)
+        };
+        assert_gradients("encoder_block without qkv bias", &unbiased, with);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let x = arguments(2, 3, HIDDEN, 5);
+        let message = |xs: &Tensor, block: &EncoderBlock<'_>| {
+            encoder_block(xs, block).unwrap_err().to_string()
+        };
+        assert!(message(&x[0], &block(&x, 4, Gelu::Tanh)).contains("heads is 4"));
+        let mut wrong = block(&x, 2, Gelu::Tanh);
+        wrong.linear2 = wrong.linear1;
+        assert!(message(&x[0], &wrong).contains("linear2 has shape [5, 6], expected [6, 5]"));
+        assert!(message(&x[1], &block(&x, 2, Gelu::Tanh)).contains("[batch, tokens, hidden]"));
+    }
+}
