@@ -28,6 +28,7 @@ pub use channel_norm::{
 };
 pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
 pub use conv2d::{Conv2dConfig, conv2d};
+pub use cpu::release_buffers;
 pub use cross_entropy::cross_entropy;
 pub use dropout::Dropout;
 pub use encoder_block::{Dense, EncoderBlock, encoder_block};

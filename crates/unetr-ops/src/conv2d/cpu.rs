@@ -1,104 +1,122 @@
-//! Convolution, its two gradients, and by exchange of roles the transposed convolution.
+//! Convolution and by exchange of roles the transposed convolution, with their gradients.
 
-use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType as _};
+use candle_core::{Result, Shape, Tensor, WithDType as _};
+use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::{matrix, same};
-use crate::cpu::{elements, for_real};
+use crate::cpu::{Locked, Real, add_constant, for_real, sum};
+use crate::many;
 
-/// One of the three products of a convolution.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Product {
-    /// Of the input and the weight: the output.
-    Output,
-    /// Of the output and the weight: the input, as a transposed convolution computes it.
-    Input,
-    /// Of the input and the output: the weight.
-    Weight,
+/// What an operation computes from its input and the weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// The convolution: from [`Geometry`]'s input to its output.
+    Forward,
+    /// The transposed convolution: from the output's side to the input's.
+    Transposed,
 }
 
-/// A product of a convolution as an operation; the other two are its gradients.
+/// A convolution or a transposed one as an operation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
     pub(crate) geometry: Geometry,
-    pub(crate) product: Product,
+    pub(crate) direction: Direction,
 }
 
 impl Convolution {
-    /// The product of two tensors, differentiable.
-    pub(crate) fn apply(self, lhs: &Tensor, rhs: &Tensor) -> Result<Tensor> {
-        lhs.contiguous()?.apply_op2(&rhs.contiguous()?, self)
-    }
-
-    fn compute(self, product: Product, lhs: &Tensor, rhs: &Tensor) -> Result<Tensor> {
-        let convolution = Self { product, ..self };
-        lhs.detach()
-            .contiguous()?
-            .apply_op2_no_bwd(&rhs.detach().contiguous()?, &convolution)
-    }
-}
-
-impl CustomOp2 for Convolution {
-    fn name(&self) -> &'static str {
-        "convolution"
-    }
-
-    fn cpu_fwd(
-        &self,
-        lhs: &CpuStorage,
-        lhs_layout: &Layout,
-        rhs: &CpuStorage,
-        rhs_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    /// Applies it, differentiably.
+    pub(crate) fn apply(
+        self,
+        name: &'static str,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let arguments: Vec<Tensor> = [Some(xs), Some(weight), bias]
+            .into_iter()
+            .flatten()
+            .map(Tensor::contiguous)
+            .collect::<Result<_>>()?;
         let g = &self.geometry;
-        for_real!(lhs, T => {
-            let lhs: &[T] = elements(lhs, lhs_layout)?;
-            let rhs: &[T] = elements(rhs, rhs_layout)?;
-            let shape = match self.product {
-                Product::Output => g.output_shape(),
-                Product::Input => g.input_shape(),
-                Product::Weight => g.weight_shape(),
-            };
-            let result = match (self.product, g.frame()) {
-                (Product::Output, Some(frame)) => same::forward(g, frame, lhs, rhs),
-                (Product::Input, Some(frame)) => same::input_gradient(g, frame, lhs, rhs),
-                (Product::Weight, Some(frame)) => same::weight_gradient(g, frame, lhs, rhs),
-                (Product::Output, None) => matrix::forward(g, lhs, rhs),
-                (Product::Input, None) => matrix::input_gradient(g, lhs, rhs),
-                (Product::Weight, None) => matrix::weight_gradient(g, lhs, rhs),
-            };
-            Ok((T::to_cpu_storage_owned(result), Shape::from(shape)))
+        let shape = match self.direction {
+            Direction::Forward => g.output_shape(),
+            Direction::Transposed => g.input_shape(),
+        };
+        let locked = Locked::new(&arguments);
+        for_real!(xs, T => {
+            let slices = locked.elements::<T>()?;
+            let mut ys = self.product(self.direction, slices[0], slices[1]);
+            if let Some(bias) = slices.get(2) {
+                let channels = ys.par_chunks_mut((shape.2 * shape.3).max(1)).enumerate();
+                channels.for_each(|(i, plane)| add_constant(plane, bias[i % bias.len()]));
+            }
+            drop(locked);
+            many::node(name, &arguments, (T::to_cpu_storage_owned(ys), Shape::from(shape)), self)
         })
     }
 
-    fn bwd(
-        &self,
-        lhs: &Tensor,
-        rhs: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let compute = |wanted: &Tensor, product, a: &Tensor, b: &Tensor| match wanted.track_op() {
-            true => self.compute(product, a, b).map(Some),
-            false => Ok(None),
-        };
-        match self.product {
-            // (input, weight)
-            Product::Output => Ok((
-                compute(lhs, Product::Input, grad, rhs)?,
-                compute(rhs, Product::Weight, lhs, grad)?,
-            )),
-            // (output, weight)
-            Product::Input => Ok((
-                compute(lhs, Product::Output, grad, rhs)?,
-                compute(rhs, Product::Weight, grad, lhs)?,
-            )),
-            // (input, output)
-            Product::Weight => Ok((
-                compute(lhs, Product::Input, rhs, grad)?,
-                compute(rhs, Product::Output, lhs, grad)?,
-            )),
+    fn product<T: Real>(&self, direction: Direction, xs: &[T], weight: &[T]) -> Vec<T> {
+        let g = &self.geometry;
+        match (direction, g.frame()) {
+            (Direction::Forward, Some(frame)) => same::forward(g, frame, xs, weight),
+            (Direction::Forward, None) => matrix::forward(g, xs, weight),
+            (Direction::Transposed, Some(frame)) => same::input_gradient(g, frame, xs, weight),
+            (Direction::Transposed, None) => matrix::input_gradient(g, xs, weight),
         }
+    }
+
+    fn weight_gradient<T: Real>(&self, xs: &[T], grads: &[T]) -> Vec<T> {
+        let g = &self.geometry;
+        let (input, output) = match self.direction {
+            Direction::Forward => (xs, grads),
+            Direction::Transposed => (grads, xs),
+        };
+        match g.frame() {
+            Some(frame) => same::weight_gradient(g, frame, input, output),
+            None => matrix::weight_gradient(g, input, output),
+        }
+    }
+}
+
+/// The sums of planes over the images.
+fn bias_gradient<T: Real>(grads: &[T], channels: usize, pixels: usize) -> Vec<T> {
+    let sums: Vec<f64> = grads.par_chunks(pixels.max(1)).map(sum).collect();
+    let images = |channel| sums.iter().skip(channel).step_by(channels);
+    (0..channels)
+        .map(|channel| T::of(images(channel).sum::<f64>()))
+        .collect()
+}
+
+impl many::Backward for Convolution {
+    fn backward(
+        &self,
+        arguments: &[Tensor],
+        wanted: &[bool],
+        _result: &Tensor,
+        grad: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let (_, channels, height, width) = grad.dims4()?;
+        let back = match self.direction {
+            Direction::Forward => Direction::Transposed,
+            Direction::Transposed => Direction::Forward,
+        };
+        let grads = [grad.clone()];
+        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
+        for_real!(grad, T => {
+            let (slices, grads) = (locked.elements::<T>()?, locked_grads.elements()?[0]);
+            let mut result = Vec::with_capacity(arguments.len());
+            for (n, (argument, wanted)) in arguments.iter().zip(wanted).enumerate() {
+                let gradient = match (n, wanted) {
+                    (_, false) => None,
+                    (0, true) => Some(self.product(back, grads, slices[1])),
+                    (1, true) => Some(self.weight_gradient(slices[0], grads)),
+                    (_, true) => Some(bias_gradient(grads, channels, height * width)),
+                };
+                let tensor = |values| Tensor::from_vec(values, argument.shape(), grad.device());
+                result.push(gradient.map(tensor).transpose()?);
+            }
+            Ok(result)
+        })
     }
 }

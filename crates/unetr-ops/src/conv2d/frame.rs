@@ -1,3 +1,5 @@
+use crate::cpu::{Buffer, Real};
+
 /// Zeros behind each plane, so that vectors may reach over its end.
 const TAIL: usize = 16;
 
@@ -39,7 +41,24 @@ impl Frame {
         planes * self.plane() + 2 * TAIL
     }
 
-    /// Copies planes without a border into a buffer whose borders are zero already.
+    /// A buffer for so many planes with borders of zeros; its pixels are anything.
+    pub(crate) fn buffer<T: Real>(self, planes: usize) -> Buffer<T> {
+        let mut buffer = Buffer::new(self.len(planes));
+        let (rows, tail) = buffer.split_at_mut(planes * self.plane());
+        tail.fill(T::zero());
+        for plane in rows.chunks_exact_mut(self.plane()) {
+            let mut end = 0;
+            for row in 0..self.height {
+                let start = self.origin() + row * self.stride();
+                plane[end..start].fill(T::zero());
+                end = start + self.width;
+            }
+            plane[end..].fill(T::zero());
+        }
+        buffer
+    }
+
+    /// Copies planes without a border into a buffer.
     pub(crate) fn fill<T: Copy>(self, framed: &mut [T], planes: &[T]) {
         let planes = planes.chunks_exact(self.height * self.width);
         for (framed, plane) in framed.chunks_mut(self.plane()).zip(planes) {

@@ -114,15 +114,6 @@ impl Geometry {
         (self.batch, self.outputs, self.out_height, self.out_width)
     }
 
-    pub(super) fn weight_shape(&self) -> (usize, usize, usize, usize) {
-        (
-            self.outputs,
-            self.group_inputs(),
-            self.kernel_height,
-            self.kernel_width,
-        )
-    }
-
     /// The frame in which the direct kernels compute this convolution: those of stride 1 with an odd
     /// kernel that keep the resolution.
     pub(super) fn frame(&self) -> Option<Frame> {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::patches::{gather, scatter};
-use crate::cpu::{Matrix, MatrixMut, Real, Threads, gemm};
+use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, gemm};
 
 /// Elements of the patch buffer.
 const BUFFER: usize = 128 * 1024;
@@ -85,7 +85,7 @@ pub(super) fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T]) -> Vec<T
             let input = &input[task * in_task..][..in_task];
             let weight = &weight[task % g.groups * weight_task..][..weight_task];
             let weight = Matrix::new(weight, g.group_outputs(), g.patch_size());
-            let mut buffer = vec![T::zero(); g.buffer_len()];
+            let mut buffer = Buffer::new(g.buffer_len());
             for (start, rows) in g.strips() {
                 let mut out = MatrixMut {
                     data: &mut output[start * g.out_width..],
@@ -122,7 +122,7 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
             let output = &output[task * out_task..][..out_task];
             let weight = &weight[task % g.groups * weight_task..][..weight_task];
             let weight = Matrix::new(weight, g.group_outputs(), g.patch_size());
-            let mut buffer = vec![T::zero(); g.buffer_len()];
+            let mut buffer = Buffer::new(g.buffer_len());
             for (start, rows) in g.strips() {
                 let columns = rows * g.out_width;
                 let strip = &output[start * g.out_width..];
@@ -156,7 +156,7 @@ pub(super) fn weight_gradient<T: Real>(g: &Geometry, input: &[T], output: &[T]) 
             let input = &input[task * in_task..][..in_task];
             let output = &output[task * out_task..][..out_task];
             let mut share = vec![T::zero(); weight_task];
-            let mut buffer = vec![T::zero(); g.buffer_len()];
+            let mut buffer = Buffer::new(g.buffer_len());
             for (start, rows) in g.strips() {
                 let columns = rows * g.out_width;
                 let strip = &output[start * g.out_width..];

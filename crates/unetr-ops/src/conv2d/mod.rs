@@ -11,7 +11,7 @@ mod same;
 
 use candle_core::{Result, Tensor};
 
-pub(crate) use cpu::{Convolution, Product};
+pub(crate) use cpu::{Convolution, Direction};
 pub(crate) use frame::Frame;
 pub(crate) use geometry::Geometry;
 
@@ -87,15 +87,14 @@ pub fn conv2d(
     if let Some(bias) = bias {
         check_shape(OP, "the bias", bias, geometry.outputs)?;
     }
-    let ys = if runs_on_cpu(xs) {
-        Convolution {
+    if runs_on_cpu(xs) {
+        let convolution = Convolution {
             geometry,
-            product: Product::Output,
-        }
-        .apply(xs, weight)?
-    } else {
-        composed::conv2d(xs, weight, &geometry)?
-    };
+            direction: Direction::Forward,
+        };
+        return convolution.apply(OP, xs, weight, bias);
+    }
+    let ys = composed::conv2d(xs, weight, &geometry)?;
     match bias {
         Some(bias) => ys.broadcast_add(&bias.reshape((1, geometry.outputs, 1, 1))?),
         None => Ok(ys),

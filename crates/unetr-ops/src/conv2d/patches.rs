@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::geometry::Geometry;
-use crate::cpu::Real;
+use crate::cpu::{Real, vectorised};
 
 /// One row of the patch matrix inside one output row: which output columns meet the input, and
 /// where the first of them does.
@@ -77,15 +77,11 @@ pub(super) fn gather<T: Real>(
         patches[..columns.start].fill(T::zero());
         patches[columns.end..].fill(T::zero());
         let inside = &mut patches[columns];
-        if g.stride == 1 {
-            inside.copy_from_slice(&input[first..][..inside.len()]);
-        } else {
-            for (patch, &pixel) in inside
-                .iter_mut()
-                .zip(input[first..].iter().step_by(g.stride))
-            {
-                *patch = pixel;
-            }
+        let pixels = &input[first..];
+        match g.stride {
+            1 => inside.copy_from_slice(&pixels[..inside.len()]),
+            2 => vectorised(|| copy(inside, pixels.iter().step_by(2))),
+            stride => copy(inside, pixels.iter().step_by(stride)),
         }
     });
 }
@@ -103,14 +99,25 @@ pub(super) fn scatter<T: Real>(
             return;
         };
         let inside = &patches[position..][..g.out_width][columns];
-        if g.stride == 1 {
-            for (pixel, &patch) in input[first..].iter_mut().zip(inside) {
-                *pixel += patch;
-            }
-        } else {
-            for (pixel, &patch) in input[first..].iter_mut().step_by(g.stride).zip(inside) {
-                *pixel += patch;
-            }
+        let pixels = &mut input[first..];
+        match g.stride {
+            1 => vectorised(|| add(pixels.iter_mut(), inside)),
+            2 => vectorised(|| add(pixels.iter_mut().step_by(2), inside)),
+            stride => add(pixels.iter_mut().step_by(stride), inside),
         }
     });
+}
+
+#[inline(always)]
+fn copy<'a, T: Real>(patches: &mut [T], pixels: impl Iterator<Item = &'a T>) {
+    for (patch, &pixel) in patches.iter_mut().zip(pixels) {
+        *patch = pixel;
+    }
+}
+
+#[inline(always)]
+fn add<'a, T: Real>(pixels: impl Iterator<Item = &'a mut T>, patches: &[T]) {
+    for (pixel, &patch) in pixels.zip(patches) {
+        *pixel += patch;
+    }
 }

@@ -8,11 +8,11 @@ use rayon::prelude::*;
 use super::direct::{self, Kernel, Write};
 use super::frame::Frame;
 use super::geometry::Geometry;
-use crate::cpu::{Real, Threads};
+use crate::cpu::{Buffer, Real, Threads};
 
 /// The planes of one group of one image, framed.
-fn framed<T: Real>(frame: Frame, planes: &[T]) -> Vec<T> {
-    let mut framed = vec![T::zero(); frame.len(planes.len() / (frame.height * frame.width))];
+fn framed<T: Real>(frame: Frame, planes: &[T]) -> Buffer<T> {
+    let mut framed = frame.buffer(planes.len() / (frame.height * frame.width));
     frame.fill(&mut framed, planes);
     framed
 }

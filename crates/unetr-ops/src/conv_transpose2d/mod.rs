@@ -4,7 +4,7 @@ mod composed;
 
 use candle_core::{Result, Tensor};
 
-use crate::conv2d::{Convolution, Geometry, Product};
+use crate::conv2d::{Convolution, Direction, Geometry};
 use crate::cpu::runs_on_cpu;
 use crate::error::{OpError, check_shape, shape_error};
 
@@ -67,15 +67,14 @@ pub fn conv_transpose2d(
     if let Some(bias) = bias {
         check_shape(OP, "the bias", bias, geometry.inputs)?;
     }
-    let ys = if runs_on_cpu(xs) {
-        Convolution {
+    if runs_on_cpu(xs) {
+        let convolution = Convolution {
             geometry,
-            product: Product::Input,
-        }
-        .apply(xs, weight)?
-    } else {
-        composed::conv_transpose2d(xs, weight, &geometry)?
-    };
+            direction: Direction::Transposed,
+        };
+        return convolution.apply(OP, xs, weight, bias);
+    }
+    let ys = composed::conv_transpose2d(xs, weight, &geometry)?;
     match bias {
         Some(bias) => ys.broadcast_add(&bias.reshape((1, geometry.inputs, 1, 1))?),
         None => Ok(ys),

@@ -1,5 +1,6 @@
 //! What the CPU kernels share: element types, access to storage, matrix products, row sums.
 
+mod buffer;
 mod matmul;
 mod parallel;
 mod pixels;
@@ -11,6 +12,8 @@ use std::sync::RwLockReadGuard;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
 
+pub(crate) use buffer::Buffer;
+pub use buffer::release_buffers;
 pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm};
 pub(crate) use parallel::min_chunks;
 pub(crate) use pixels::for_each_softmax;
@@ -18,7 +21,9 @@ pub(crate) use real::Real;
 #[cfg(test)]
 pub(crate) use simd::tests::at_each_level;
 pub(crate) use simd::{Lanes, dispatch, vectorised};
-pub(crate) use sums::{add, centred_dot, centred_sum_of_squares, column_sums, dot, sum};
+pub(crate) use sums::{
+    add, add_constant, centred_dot, centred_sum_of_squares, column_sums, dot, sum,
+};
 
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.
 pub(crate) fn runs_on_cpu(xs: &Tensor) -> bool {

@@ -1,6 +1,7 @@
 use candle_core::WithDType;
 
 use super::Lanes;
+use super::buffer::Pool;
 
 /// The element types of the CPU kernels: f32, and f64 so that finite differences mean something.
 pub(crate) trait Real: WithDType + Default + Lanes {
@@ -12,6 +13,8 @@ pub(crate) trait Real: WithDType + Default + Lanes {
     fn erf(self) -> Self;
     fn sqrt(self) -> Self;
     fn larger(self, other: Self) -> Self;
+    /// Where [`Buffer`](super::Buffer)s of this type come from.
+    fn pool() -> &'static Pool<Self>;
 
     /// `1 - 2 / (exp(2x) + 1)`: saturates correctly at both ends.
     #[inline(always)]
@@ -22,6 +25,11 @@ pub(crate) trait Real: WithDType + Default + Lanes {
 }
 
 impl Real for f64 {
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<f64> = Pool::new();
+        &POOL
+    }
+
     fn of(x: f64) -> Self {
         x
     }
@@ -52,6 +60,11 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<f32> = Pool::new();
+        &POOL
+    }
+
     #[inline(always)]
     fn of(x: f64) -> Self {
         x as f32

@@ -61,6 +61,15 @@ pub(crate) fn add<T: Real>(xs: &mut [T], ys: &[T]) {
     });
 }
 
+/// `xs += constant`
+pub(crate) fn add_constant<T: Real>(xs: &mut [T], constant: T) {
+    vectorised(|| {
+        for x in xs {
+            *x += constant;
+        }
+    });
+}
+
 /// Rows that one task adds up.
 const ROWS: usize = 64;
 

@@ -8,7 +8,7 @@ use super::plane::{Norm, undo_last_activation};
 use super::{OP, ResidualBlock, Sizes};
 use crate::conv2d::Frame;
 use crate::conv2d::direct::{Kernel, Write, weight_gradient};
-use crate::cpu::{Locked, Real, Threads, add, for_real};
+use crate::cpu::{Buffer, Locked, Real, Threads, add, for_real};
 use crate::many;
 
 pub(super) fn residual_block(
@@ -120,8 +120,8 @@ struct Conv<'a, T> {
 /// What the forward pass keeps: for each image what each convolution gives, and how each channel of
 /// that is normalised.
 #[derive(Debug)]
-struct Kept<T> {
-    planes: Vec<T>,
+struct Kept<T: Real> {
+    planes: Buffer<T>,
     /// `[batch][convolution][channel]`
     norms: Vec<Vec<Vec<Norm<T>>>>,
 }
@@ -163,8 +163,8 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     /// The framed inputs of an image, one after the other along the channels.
-    fn framed_input(&self, image: usize) -> Vec<T> {
-        let mut framed = vec![T::zero(); self.frame.len(self.op.sizes.inputs)];
+    fn framed_input(&self, image: usize) -> Buffer<T> {
+        let mut framed = self.frame.buffer(self.op.sizes.inputs);
         let mut first = 0;
         for (input, &channels) in self.inputs.iter().zip(&self.op.inputs) {
             let size = channels * self.op.pixels();
@@ -174,10 +174,6 @@ impl<'a, T: Real> Block<'a, T> {
             first += channels;
         }
         framed
-    }
-
-    fn empty_frame(&self) -> Vec<T> {
-        vec![T::zero(); self.frame.len(self.op.sizes.outputs)]
     }
 
     /// Calls `f` for every channel with its plane of `planes`, in parallel where an image is shared
@@ -222,7 +218,7 @@ impl<'a, T: Real> Block<'a, T> {
     fn forward(&self, keep: bool) -> (Vec<T>, Kept<T>) {
         let (batch, convs) = (self.op.sizes.batch, self.convs.len());
         let mut ys = vec![T::zero(); batch * self.len()];
-        let mut planes = vec![T::zero(); if keep { batch * convs * self.len() } else { 0 }];
+        let mut planes = Buffer::new(if keep { batch * convs * self.len() } else { 0 });
         let norms = if keep {
             ys.par_chunks_mut(self.len())
                 .zip(planes.par_chunks_mut(convs * self.len()))
@@ -233,7 +229,7 @@ impl<'a, T: Real> Block<'a, T> {
             ys.par_chunks_mut(self.len())
                 .enumerate()
                 .for_each(|(image, ys)| {
-                    let mut planes = vec![T::zero(); convs * self.len()];
+                    let mut planes = Buffer::new(convs * self.len());
                     self.forward_image(image, ys, &mut planes);
                 });
             Vec::new()
@@ -247,7 +243,7 @@ impl<'a, T: Real> Block<'a, T> {
         let (second, shortcut) = others.split_at_mut(self.len());
         let framed = self.framed_input(image);
         let mut norms = vec![self.convolve(FIRST, &framed, first)];
-        let mut hidden = self.empty_frame();
+        let mut hidden = frame.buffer(self.op.sizes.outputs);
         self.each_channel(&mut hidden, frame.plane(), |channel, hidden| {
             norms[FIRST][channel].activate(self.plane(first, channel), self.slope(), frame, hidden);
         });
@@ -330,20 +326,20 @@ impl<'a, T: Real> Block<'a, T> {
         let (first, others) = forward.planes.split_at(self.len());
         let (second, shortcut) = others.split_at(self.len());
         let norms = forward.norms;
-        let mut rectified = vec![T::zero(); self.len()];
+        let mut rectified = Buffer::new(self.len());
         self.each_channel(&mut rectified, pixels, |channel, result| {
             let (ys, grads) = (self.plane(forward.ys, channel), self.plane(grads, channel));
             undo_last_activation(ys, grads, slope, result);
         });
 
-        let mut hidden = self.empty_frame();
+        let mut hidden = frame.buffer(self.op.sizes.outputs);
         self.each_channel(&mut hidden, frame.plane(), |channel, hidden| {
             norms[FIRST][channel].activate(self.plane(first, channel), slope, frame, hidden);
         });
-        let mut framed = self.empty_frame();
+        let mut framed = frame.buffer(self.op.sizes.outputs);
         let of_second =
             self.conv_gradients(SECOND, &hidden, second, norms, &rectified, &mut framed);
-        let mut of_hidden = vec![T::zero(); self.len()];
+        let mut of_hidden = Buffer::new(self.len());
         let convolve = |conv: usize, framed: &[T], result: &mut [T], write| {
             turned[conv].convolve(framed, result, None, write, self.threads);
         };
@@ -429,7 +425,7 @@ impl<T: Real> ConvGradients<T> {
 }
 
 /// The block in Candle's graph.
-struct Node<T> {
+struct Node<T: Real> {
     op: Op,
     kept: Kept<T>,
 }

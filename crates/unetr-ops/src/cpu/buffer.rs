@@ -1,0 +1,67 @@
+//! Working memory that is used again: a fresh megabyte costs half a millisecond of page faults, more
+//! than most kernels need to fill it.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Real;
+
+/// Buffers that nobody uses at the moment.
+#[derive(Debug)]
+pub(crate) struct Pool<T>(Mutex<Vec<Vec<T>>>);
+
+impl<T> Pool<T> {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Frees the working memory that operations on the CPU keep for the next step: after training, or
+/// between images of very different sizes.
+pub fn release_buffers() {
+    f32::pool().lock().clear();
+    f64::pool().lock().clear();
+}
+
+/// Memory from the pool, and back to it in the end. Its numbers are those of whoever had it before.
+#[derive(Debug)]
+pub(crate) struct Buffer<T: Real>(Vec<T>);
+
+impl<T: Real> Buffer<T> {
+    pub(crate) fn new(len: usize) -> Self {
+        let mut pool = T::pool().lock();
+        let fits = |buffer: &Vec<T>| (len..=2 * len).contains(&buffer.capacity());
+        let smallest = (0..pool.len())
+            .filter(|&i| fits(&pool[i]))
+            .min_by_key(|&i| pool[i].capacity());
+        let found = smallest.map(|i| pool.swap_remove(i));
+        drop(pool);
+        let mut buffer = found.unwrap_or_default();
+        buffer.resize(len, T::zero());
+        Self(buffer)
+    }
+}
+
+impl<T: Real> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        T::pool().lock().push(std::mem::take(&mut self.0));
+    }
+}
+
+impl<T: Real> Deref for Buffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Real> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
