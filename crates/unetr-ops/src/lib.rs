@@ -16,6 +16,7 @@ mod layer_norm;
 mod linear;
 mod many;
 mod mode;
+mod pixel_loss;
 mod residual_block;
 mod soft_jaccard;
 mod softmax;

@@ -36,40 +36,65 @@ impl From<Activation> for Pointwise {
 impl Pointwise {
     pub(crate) fn forward<T: Real>(self, xs: &[T]) -> Vec<T> {
         match self {
-            Self::Gelu(Gelu::Tanh) => map(xs, |x| {
-                T::of(0.5) * x * (T::one() + tanh_argument(x).tanh())
-            }),
-            Self::Gelu(Gelu::Erf) => map(xs, |x| x * normal_cdf(x)),
+            Self::Gelu(Gelu::Tanh) => map(
+                xs,
+                #[inline(always)]
+                |x| T::of(0.5) * x * (T::one() + tanh_argument(x).tanh()),
+            ),
+            Self::Gelu(Gelu::Erf) => map(
+                xs,
+                #[inline(always)]
+                |x| x * normal_cdf(x),
+            ),
             Self::Rectifier { slope, .. } => {
                 let slope = T::of(slope);
-                map(xs, |x| if x >= T::zero() { x } else { slope * x })
+                map(
+                    xs,
+                    #[inline(always)]
+                    |x| if x >= T::zero() { x } else { slope * x },
+                )
             }
         }
     }
 
     pub(crate) fn backward<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
         match self {
-            Self::Gelu(Gelu::Tanh) => zip_map(xs, grads, |x, grad| {
-                let half = T::of(0.5);
-                let t = tanh_argument(x).tanh();
-                let inner = T::of(SQRT_2_PI) * (T::one() + T::of(3. * CUBIC) * x * x);
-                grad * half * ((T::one() + t) + x * (T::one() - t * t) * inner)
-            }),
-            Self::Gelu(Gelu::Erf) => zip_map(xs, grads, |x, grad| {
-                let density = (T::of(-0.5) * x * x).exp() * T::of(INV_SQRT_2PI);
-                grad * (normal_cdf(x) + x * density)
-            }),
+            Self::Gelu(Gelu::Tanh) => zip_map(
+                xs,
+                grads,
+                #[inline(always)]
+                |x, grad| {
+                    let half = T::of(0.5);
+                    let t = tanh_argument(x).tanh();
+                    let inner = T::of(SQRT_2_PI) * (T::one() + T::of(3. * CUBIC) * x * x);
+                    grad * half * ((T::one() + t) + x * (T::one() - t * t) * inner)
+                },
+            ),
+            Self::Gelu(Gelu::Erf) => zip_map(
+                xs,
+                grads,
+                #[inline(always)]
+                |x, grad| {
+                    let density = (T::of(-0.5) * x * x).exp() * T::of(INV_SQRT_2PI);
+                    grad * (normal_cdf(x) + x * density)
+                },
+            ),
             Self::Rectifier { slope, at_zero } => {
                 let (slope, at_zero) = (T::of(slope), T::of(at_zero));
-                zip_map(xs, grads, |x, grad| {
-                    if x > T::zero() {
-                        grad
-                    } else if x == T::zero() {
-                        grad * at_zero
-                    } else {
-                        grad * slope
-                    }
-                })
+                zip_map(
+                    xs,
+                    grads,
+                    #[inline(always)]
+                    |x, grad| {
+                        if x > T::zero() {
+                            grad
+                        } else if x == T::zero() {
+                            grad * at_zero
+                        } else {
+                            grad * slope
+                        }
+                    },
+                )
             }
         }
     }
@@ -97,7 +122,7 @@ fn map<T: Real>(xs: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
         .zip(xs.par_chunks(CHUNK))
         .with_min_len(min_chunks(CHUNK))
         .for_each(|(ys, xs)| {
-            vectorised(|| {
+            vectorised!({
                 for (y, &x) in ys.iter_mut().zip(xs) {
                     *y = f(x);
                 }
@@ -114,7 +139,7 @@ fn zip_map<T: Real>(xs: &[T], grads: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<
         .zip(grads.par_chunks(CHUNK))
         .with_min_len(min_chunks(CHUNK));
     chunks.for_each(|((ys, xs), grads)| {
-        vectorised(|| {
+        vectorised!({
             for ((y, &x), &grad) in ys.iter_mut().zip(xs).zip(grads) {
                 *y = f(x, grad);
             }

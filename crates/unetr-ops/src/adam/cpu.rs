@@ -63,7 +63,7 @@ fn move_moments<T: Real>(step: &AdamStep, moments: &mut [T], gradient: &[T]) {
         .zip(gradient.par_chunks(CHUNK))
         .with_min_len(min_chunks(CHUNK))
         .for_each(|((mean, square), gradient)| {
-            vectorised(|| {
+            vectorised!({
                 for ((mean, square), &gradient) in mean.iter_mut().zip(square).zip(gradient) {
                     *mean = keep_mean * *mean + take_mean * gradient;
                     *square = keep_square * *square + take_square * gradient * gradient;
@@ -106,7 +106,7 @@ fn update<T: Real>(step: &AdamStep, parameter: &mut [T], moments: &[T]) {
         .zip(square.par_chunks(CHUNK))
         .with_min_len(min_chunks(CHUNK))
         .for_each(|((parameter, mean), square)| {
-            vectorised(|| {
+            vectorised!({
                 for ((parameter, &mean), &square) in parameter.iter_mut().zip(mean).zip(square) {
                     let root = (square / correct_square).sqrt() + eps;
                     *parameter = keep * *parameter - rate * ((mean / correct_mean) / root);

@@ -74,7 +74,7 @@ impl Heads {
         product(&mut weights, queries, keys.t());
         let scale = T::of(self.scale());
         for row in weights.chunks_exact_mut(self.tokens) {
-            vectorised(|| {
+            vectorised!({
                 let largest = row
                     .iter()
                     .copied()
@@ -84,7 +84,7 @@ impl Heads {
                 }
             });
             let inverse = T::of(1. / sum(row));
-            vectorised(|| {
+            vectorised!({
                 for weight in row.iter_mut() {
                     *weight *= inverse;
                 }
@@ -138,7 +138,7 @@ impl Heads {
         let rows = scores.chunks_exact_mut(self.tokens);
         for (scores, weights) in rows.zip(weights.chunks_exact(self.tokens)) {
             let mean = T::of(dot(weights, scores));
-            vectorised(|| {
+            vectorised!({
                 for (score, &weight) in scores.iter_mut().zip(weights) {
                     *score = weight * (*score - mean) * scale;
                 }

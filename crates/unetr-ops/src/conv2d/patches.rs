@@ -80,7 +80,7 @@ pub(super) fn gather<T: Real>(
         let pixels = &input[first..];
         match g.stride {
             1 => inside.copy_from_slice(&pixels[..inside.len()]),
-            2 => vectorised(|| copy(inside, pixels.iter().step_by(2))),
+            2 => vectorised!(copy(inside, pixels.iter().step_by(2))),
             stride => copy(inside, pixels.iter().step_by(stride)),
         }
     });
@@ -101,8 +101,8 @@ pub(super) fn scatter<T: Real>(
         let inside = &patches[position..][..g.out_width][columns];
         let pixels = &mut input[first..];
         match g.stride {
-            1 => vectorised(|| add(pixels.iter_mut(), inside)),
-            2 => vectorised(|| add(pixels.iter_mut().step_by(2), inside)),
+            1 => vectorised!(add(pixels.iter_mut(), inside)),
+            2 => vectorised!(add(pixels.iter_mut().step_by(2), inside)),
             stride => add(pixels.iter_mut().step_by(stride), inside),
         }
     });

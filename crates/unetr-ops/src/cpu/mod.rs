@@ -16,7 +16,7 @@ pub(crate) use buffer::Buffer;
 pub use buffer::release_buffers;
 pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm};
 pub(crate) use parallel::min_chunks;
-pub(crate) use pixels::for_each_softmax;
+pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
 pub(crate) use real::Real;
 #[cfg(test)]
 pub(crate) use simd::tests::at_each_level;

@@ -1,28 +1,72 @@
-use super::Real;
+use super::{Real, vectorised};
 
-/// The softmax over the classes of every pixel of one image.
-///
-/// `logits` is class after class, a plane of pixels each. `visit` gets the pixel, its class
-/// probabilities and the logarithm of the sum of its exponentials.
+/// Pixels whose softmax is computed together.
+const BLOCK: usize = 128;
+
+/// The softmax over the classes of some neighbouring pixels.
+pub(crate) struct SoftmaxBlock<'a, T> {
+    /// The first pixel.
+    pub(crate) start: usize,
+    /// The number of pixels.
+    pub(crate) count: usize,
+    probabilities: &'a [T],
+    largest: &'a [T],
+    totals: &'a [T],
+}
+
+impl<T: Real> SoftmaxBlock<'_, T> {
+    /// The probabilities of a class.
+    pub(crate) fn class(&self, class: usize) -> &[T] {
+        &self.probabilities[class * BLOCK..][..self.count]
+    }
+
+    /// The logarithm of the sum of a pixel's exponentials.
+    pub(crate) fn log_sum(&self, pixel: usize) -> T {
+        self.largest[pixel] + self.totals[pixel].ln()
+    }
+}
+
+/// Visits the pixels of one image, whose `logits` are class after class, a plane of pixels each.
 pub(crate) fn for_each_softmax<T: Real>(
     logits: &[T],
     classes: usize,
-    mut visit: impl FnMut(usize, &[T], T),
+    mut visit: impl FnMut(SoftmaxBlock<'_, T>),
 ) {
     let pixels = logits.len() / classes;
-    let mut probabilities = vec![T::zero(); classes];
-    for pixel in 0..pixels {
-        let scores = || logits[pixel..].iter().step_by(pixels).copied();
-        let largest = scores().fold(T::of(f64::NEG_INFINITY), T::larger);
-        let mut total = T::zero();
-        for (probability, score) in probabilities.iter_mut().zip(scores()) {
-            *probability = (score - largest).exp();
-            total += *probability;
-        }
-        let inverse = T::one() / total;
-        for probability in &mut probabilities {
-            *probability *= inverse;
-        }
-        visit(pixel, &probabilities, largest + total.ln());
+    let mut probabilities = vec![T::zero(); classes * BLOCK];
+    let (mut largest, mut totals) = ([T::zero(); BLOCK], [T::zero(); BLOCK]);
+    for start in (0..pixels).step_by(BLOCK) {
+        let count = BLOCK.min(pixels - start);
+        let plane = |class: usize| &logits[class * pixels + start..][..count];
+        vectorised!({
+            largest.fill(T::of(f64::NEG_INFINITY));
+            totals.fill(T::zero());
+            for class in 0..classes {
+                for (largest, &logit) in largest.iter_mut().zip(plane(class)) {
+                    *largest = largest.larger(logit);
+                }
+            }
+            for (class, probabilities) in probabilities.chunks_exact_mut(BLOCK).enumerate() {
+                let pixels = probabilities.iter_mut().zip(&mut totals);
+                for (((probability, total), &largest), &logit) in
+                    pixels.zip(&largest).zip(plane(class))
+                {
+                    *probability = (logit - largest).exp();
+                    *total += *probability;
+                }
+            }
+            for probabilities in probabilities.chunks_exact_mut(BLOCK) {
+                for (probability, &total) in probabilities[..count].iter_mut().zip(&totals) {
+                    *probability *= T::one() / total;
+                }
+            }
+        });
+        visit(SoftmaxBlock {
+            start,
+            count,
+            probabilities: &probabilities,
+            largest: &largest,
+            totals: &totals,
+        });
     }
 }

@@ -17,10 +17,15 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
 
 /// Compiles a loop once for every instruction set and runs the best; what the loop calls has to be
 /// inlined. `a·b + c` is never contracted, so that results are the same everywhere.
-#[inline(always)]
-pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    dispatch(f)
+macro_rules! vectorised {
+    ($body:expr) => {
+        $crate::cpu::dispatch(
+            #[inline(always)]
+            || $body,
+        )
+    };
 }
+pub(crate) use vectorised;
 
 /// Element types with vectors of an instruction set.
 pub(crate) trait Lanes: Copy {

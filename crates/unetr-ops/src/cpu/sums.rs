@@ -32,29 +32,45 @@ fn lane_sum<T: Real>(count: usize, term: impl Fn(usize) -> T) -> f64 {
 
 /// `Σ x`
 pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
-    vectorised(|| lane_sum(xs.len(), |i| xs[i]))
+    vectorised!(lane_sum(
+        xs.len(),
+        #[inline(always)]
+        |i| xs[i]
+    ))
 }
 
 /// `Σ x·y` of two slices of one length.
 pub(crate) fn dot<T: Real>(xs: &[T], ys: &[T]) -> f64 {
     let ys = &ys[..xs.len()];
-    vectorised(|| lane_sum(xs.len(), |i| xs[i] * ys[i]))
+    vectorised!(lane_sum(
+        xs.len(),
+        #[inline(always)]
+        |i| xs[i] * ys[i]
+    ))
 }
 
 /// `Σ (x - mean)²`
 pub(crate) fn centred_sum_of_squares<T: Real>(xs: &[T], mean: T) -> f64 {
-    vectorised(|| lane_sum(xs.len(), |i| (xs[i] - mean) * (xs[i] - mean)))
+    vectorised!(lane_sum(
+        xs.len(),
+        #[inline(always)]
+        |i| (xs[i] - mean) * (xs[i] - mean)
+    ))
 }
 
 /// `Σ x·(y - mean)` of two slices of one length.
 pub(crate) fn centred_dot<T: Real>(xs: &[T], ys: &[T], mean: T) -> f64 {
     let ys = &ys[..xs.len()];
-    vectorised(|| lane_sum(xs.len(), |i| xs[i] * (ys[i] - mean)))
+    vectorised!(lane_sum(
+        xs.len(),
+        #[inline(always)]
+        |i| xs[i] * (ys[i] - mean)
+    ))
 }
 
 /// `xs += ys`
 pub(crate) fn add<T: Real>(xs: &mut [T], ys: &[T]) {
-    vectorised(|| {
+    vectorised!({
         for (x, &y) in xs.iter_mut().zip(ys) {
             *x += y;
         }
@@ -63,7 +79,7 @@ pub(crate) fn add<T: Real>(xs: &mut [T], ys: &[T]) {
 
 /// `xs += constant`
 pub(crate) fn add_constant<T: Real>(xs: &mut [T], constant: T) {
-    vectorised(|| {
+    vectorised!({
         for x in xs {
             *x += constant;
         }

@@ -7,6 +7,7 @@ use candle_core::{Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
 use crate::labels::{check_labels, class_indices};
+use crate::pixel_loss;
 
 const OP: &str = "cross_entropy";
 
@@ -24,7 +25,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     if runs_on_cpu(logits) {
         let labels = class_indices(OP, labels, logits.dim(1)?)?;
-        logits.contiguous()?.apply_op1(cpu::CrossEntropy { labels })
+        pixel_loss::apply(OP, logits, labels, cpu::CrossEntropy)
     } else {
         composed::cross_entropy(logits, labels)
     }
@@ -58,6 +59,16 @@ mod tests {
         let logits = (random(1, &[2, 3, 2, 3]) * 3.).unwrap();
         let reference = |x: &[Tensor]| composed::cross_entropy(&x[0], &labels());
         let f = |x: &[Tensor]| cross_entropy(&x[0], &labels());
+        assert_same("cross_entropy", &[logits], f, reference);
+    }
+
+    #[test]
+    fn images_of_many_pixels() {
+        let logits = (random(1, &[3, 5, 19, 21]) * 3.).unwrap();
+        let values: Vec<u32> = (0..3 * 19 * 21).map(|i| i * 7 % 5).collect();
+        let labels = Tensor::from_vec(values, (3, 19, 21), logits.device()).unwrap();
+        let reference = |x: &[Tensor]| composed::cross_entropy(&x[0], &labels);
+        let f = |x: &[Tensor]| cross_entropy(&x[0], &labels);
         assert_same("cross_entropy", &[logits], f, reference);
     }
 

@@ -53,7 +53,7 @@ impl LayerNorm {
             .with_min_len(min_chunks(size))
             .for_each(|(ys, xs)| {
                 let (mean, inverse) = self.statistics(xs);
-                vectorised(|| {
+                vectorised!({
                     for (((y, &x), &weight), &bias) in ys.iter_mut().zip(xs).zip(weight).zip(bias) {
                         *y = (x - mean) * inverse * weight + bias;
                     }
@@ -101,7 +101,7 @@ impl LayerNorm {
     ) {
         let count = xs.len() as f64;
         let (mean, inverse) = self.statistics(xs);
-        vectorised(|| {
+        vectorised!({
             let sums = of_weight.iter_mut().zip(of_bias.iter_mut());
             let row = input.iter_mut().zip(xs).zip(grads).zip(weight);
             for ((((input, &x), &grad), &weight), (of_weight, of_bias)) in row.zip(sums) {
@@ -113,7 +113,7 @@ impl LayerNorm {
         let of_mean = T::of(sum(input) / count);
         let along = centred_dot(input, xs, mean) * inverse.f64();
         let of_scale = T::of(along / count) * inverse;
-        vectorised(|| {
+        vectorised!({
             for (input, &x) in input.iter_mut().zip(xs) {
                 *input = (*input - of_mean - (x - mean) * of_scale) * inverse;
             }

@@ -30,13 +30,14 @@ impl<T: Real> Norm<T> {
     #[inline(always)]
     fn apply(self) -> impl Fn(T) -> T + Copy {
         let scale = self.inverse * self.weight;
+        #[inline(always)]
         move |x| (x - self.mean) * scale + self.bias
     }
 
     /// Normalises and rectifies a plane into a framed one.
     pub(super) fn activate(self, plane: &[T], slope: T, frame: Frame, framed: &mut [T]) {
         let norm = self.apply();
-        vectorised(|| {
+        vectorised!({
             for (to, from) in frame.rows(framed).zip(plane.chunks_exact(frame.width)) {
                 for (y, &x) in to.iter_mut().zip(from) {
                     *y = rectify(norm(x), slope);
@@ -48,7 +49,7 @@ impl<T: Real> Norm<T> {
     /// `leaky(norm(x) + residual)`, where `ys` holds the residual.
     pub(super) fn finish(self, plane: &[T], slope: T, ys: &mut [T]) {
         let norm = self.apply();
-        vectorised(|| {
+        vectorised!({
             for (y, &x) in ys.iter_mut().zip(plane) {
                 *y = rectify(norm(x) + *y, slope);
             }
@@ -58,7 +59,7 @@ impl<T: Real> Norm<T> {
     /// The normalised plane, not rectified.
     pub(super) fn normalise(self, plane: &[T], ys: &mut [T]) {
         let norm = self.apply();
-        vectorised(|| {
+        vectorised!({
             for (y, &x) in ys.iter_mut().zip(plane) {
                 *y = norm(x);
             }
@@ -68,7 +69,7 @@ impl<T: Real> Norm<T> {
     /// Takes the gradient of the rectified plane to that of the normalised one, in place.
     pub(super) fn undo_activation(self, plane: &[T], slope: T, grads: &mut [T]) {
         let norm = self.apply();
-        vectorised(|| {
+        vectorised!({
             for (grad, &x) in grads.iter_mut().zip(plane) {
                 *grad = rectify_grad(norm(x), *grad, slope);
             }
@@ -91,7 +92,7 @@ impl<T: Real> Norm<T> {
         let of_mean = T::of(plain / count) * scale;
         let of_scale = T::of(along / count) * scale * self.inverse;
         let mean = self.mean;
-        vectorised(|| {
+        vectorised!({
             let rows = plane
                 .chunks_exact(frame.width)
                 .zip(grads.chunks_exact(frame.width));
@@ -117,7 +118,7 @@ fn rectify_grad<T: Real>(x: T, grad: T, slope: T) -> T {
 
 /// The gradient before the last activation, whose output shows the sign of its input.
 pub(super) fn undo_last_activation<T: Real>(ys: &[T], grads: &[T], slope: T, result: &mut [T]) {
-    vectorised(|| {
+    vectorised!({
         for ((result, &y), &grad) in result.iter_mut().zip(ys).zip(grads) {
             *result = rectify_grad(y, grad, slope);
         }

@@ -7,6 +7,7 @@ use candle_core::{Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
 use crate::labels::{check_labels, class_indices};
+use crate::pixel_loss;
 
 const OP: &str = "soft_jaccard";
 
@@ -41,9 +42,7 @@ pub fn soft_jaccard(
     check_labels(OP, logits, labels)?;
     if runs_on_cpu(logits) {
         let labels = class_indices(OP, labels, logits.dim(1)?)?;
-        logits
-            .contiguous()?
-            .apply_op1(cpu::SoftJaccard { labels, reduction })
+        pixel_loss::apply(OP, logits, labels, cpu::SoftJaccard { reduction })
     } else {
         composed::soft_jaccard(logits, labels, reduction)
     }
@@ -82,5 +81,15 @@ mod tests {
             let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels(), reduction);
             assert_same("soft_jaccard", std::slice::from_ref(&logits), f, reference);
         }
+    }
+    #[test]
+    fn images_of_many_pixels() {
+        let logits = (random(1, &[3, 5, 19, 21]) * 3.).unwrap();
+        let values: Vec<u32> = (0..3 * 19 * 21).map(|i| i * 7 % 5).collect();
+        let labels = Tensor::from_vec(values, (3, 19, 21), logits.device()).unwrap();
+        let reduction = JaccardReduction::Mean;
+        let reference = |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels, reduction);
+        let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels, reduction);
+        assert_same("soft_jaccard", &[logits], f, reference);
     }
 }
