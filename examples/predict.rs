@@ -42,7 +42,8 @@ fn main() -> Result<()> {
     let device = common::device(&flags.device)?;
     let (model, _) = Unetr::load(&flags.checkpoint, &device)?;
     std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;
-    let palette = common::palette();
+    let classes = 0..model.config().classes;
+    let palette = Palette::viridis(classes.map(|class| class.to_string()));
     let mut broken = 0;
     for photo in &flags.photos {
         match segment(&model, photo, &flags.out, &palette, &device) {
