@@ -86,6 +86,14 @@ pub enum Error {
         /// Width and height of the prediction.
         prediction: (u32, u32),
     },
+    /// Classes were to be drawn over a photo of another size.
+    #[error("the classes are {classes:?}, the photo is {photo:?}; expected one size, not empty")]
+    OverlaySize {
+        /// Width and height of the photo.
+        photo: (u32, u32),
+        /// Width and height of the classes.
+        classes: (u32, u32),
+    },
     /// The loss became NaN or infinite.
     #[error(
         "the loss is {loss} at step {step} of epoch {epoch}, learning rate {learning_rate:e}, samples {indices:?}; \
