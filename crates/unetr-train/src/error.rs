@@ -94,7 +94,8 @@ pub enum Error {
         /// Width and height of the classes.
         classes: (u32, u32),
     },
-    /// The loss became NaN or infinite.
+    /// The loss became NaN or infinite. [`Trainer::fit`](crate::Trainer::fit) says what state is
+    /// left.
     #[error(
         "the loss is {loss} at step {step} of epoch {epoch}, learning rate {learning_rate:e}, samples {indices:?}; \
          lower the learning rate, warm up longer, or look at these samples"
