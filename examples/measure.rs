@@ -1,30 +1,64 @@
-//! Measures training steps or inference and prints one line of JSON.
+//! Measures updates, inference or the data pipeline and prints one line of JSON.
 //!
-//!     cargo run --release --example measure -- train-step --image-size 128 --hidden 192 --mlp 768 --batch 8
+//!     cargo run --release --example measure -- train-step --image-size 256 --hidden 768 --mlp 3072 --batch 2
+//!     cargo run --release --example measure -- infer
+//!     cargo run --release --example measure -- pipeline --data data/oxford_pets --workers 2
+//!
+//! The line says what was measured and how: seconds of a step (of the pipeline: between two
+//! batches), images per second in the steady state, the most memory that was held. What has no
+//! meaning is null.
 
 #[allow(dead_code, reason = "every example uses a part of it")]
 mod common;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
-use clap::{Parser, ValueEnum};
-use serde_json::json;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+use unetr::data::{Compose, DataLoader, DataLoaderConfig, Dataset, OxfordPets, Subset};
 use unetr::model::{Mode, Parameters, Unetr, UnetrConfig};
 use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Bench {
-    TrainStep,
-    Infer,
-}
+/// Steps that are not measured.
+const WARM_UP: usize = 2;
 
-/// Measures training steps or inference.
+/// Measures updates, inference or the data pipeline.
 #[derive(Debug, Parser)]
 struct Flags {
-    #[arg(value_enum)]
+    #[command(subcommand)]
     bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Updates: forward, loss, backward and Adam.
+    #[command(alias = "train")]
+    TrainStep(Network),
+    /// The forward pass in evaluation.
+    Infer(Network),
+    /// Photos from the disk to batches.
+    Pipeline(Pipeline),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Precision {
+    F32,
+}
+
+impl Precision {
+    fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+        }
+    }
+}
+
+#[derive(Debug, Args, Serialize)]
+struct Network {
     #[arg(long, default_value_t = 128)]
     image_size: usize,
     #[arg(long, default_value_t = 192)]
@@ -37,92 +71,315 @@ struct Flags {
     feature: usize,
     #[arg(long, default_value_t = 12)]
     layers: usize,
-    #[arg(long, default_value_t = 8)]
-    batch: usize,
+    /// 8 in training and 1 in inference by default.
+    #[arg(long)]
+    batch: Option<usize>,
     /// Measured steps, after two that are not.
     #[arg(long, default_value_t = 15)]
     steps: usize,
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: String,
 }
 
-fn main() -> Result<()> {
-    let flags = Flags::parse();
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(flags.threads)
-        .build_global()?;
-    let device = common::device(&flags.device)?;
-    let cfg = UnetrConfig {
-        hidden_size: flags.hidden,
-        mlp_size: flags.mlp,
-        heads: flags.heads,
-        feature_size: flags.feature,
-        layers: flags.layers,
-        ..UnetrConfig::tutorial()
-    }
-    .with_image_size([flags.image_size, flags.image_size]);
-    let parameters = Parameters::new(0, DType::F32, &device);
-    let model = Unetr::new(&cfg, parameters.var_builder())?;
-    let mut adam = Adam::new(parameters.trainable(), AdamConfig::default())?;
-    let (images, masks) = batch(&flags, &device)?;
-    let mut losses = Vec::new();
-    let (mut walls, mut cpus) = (Vec::new(), Vec::new());
-    for step in 0..flags.steps.max(1) + 2 {
-        let (wall, cpu) = (Instant::now(), cpu_seconds()?);
-        match flags.bench {
-            Bench::TrainStep => {
-                let logits = model.forward(&images, Mode::Train { seed: step as u64 })?;
-                let loss = SumLoss::tutorial().compute(&logits, &masks)?.total;
-                adam.step(&loss.backward()?, 0.003)?;
-                losses.push(loss.to_scalar::<f32>()?);
-            }
-            Bench::Infer => {
-                model.forward(&images, Mode::Eval)?;
-                device.synchronize()?;
-            }
-        }
-        if step >= 2 {
-            walls.push(wall.elapsed().as_secs_f64());
-            cpus.push(cpu_seconds()? - cpu);
-        }
-    }
-    walls.sort_by(f64::total_cmp);
-    cpus.sort_by(f64::total_cmp);
-    let median = walls[walls.len() / 2];
-    let line = json!({
-        "bench": if flags.bench == Bench::Infer { "infer" } else { "train-step" },
-        "median_s": median,
-        "min_s": walls[0],
-        "max_s": walls[walls.len() - 1],
-        "cpu_s_median": cpus[cpus.len() / 2],
-        "images_per_s": flags.batch as f64 / median,
-        "peak_rss_mb": peak_rss_mb()?,
-        "params": parameters.count(),
-        "loss_first": losses.first(),
-        "loss_last": losses.last(),
-        "batch": flags.batch,
-        "threads": flags.threads,
-    });
-    println!("{line}");
-    Ok(())
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Transforms {
+    /// The tutorial's for training, with augmentation.
+    Train,
+    /// The tutorial's for validation.
+    Val,
 }
 
-/// The same made-up images and masks in every run.
-fn batch(flags: &Flags, device: &Device) -> Result<(Tensor, Tensor)> {
-    let size = flags.image_size;
-    let pixels = flags.batch * size * size;
+#[derive(Debug, Args, Serialize)]
+struct Pipeline {
+    /// The folder with `images/` and `annotations/`; the sample in `assets/` by default.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/oxford_pets_sample"))]
+    data: PathBuf,
+    /// Threads that read and transform; 0 for the one that waits for batches.
+    #[arg(long, default_value_t = 0)]
+    workers: usize,
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Images in all; more than there are go through the data several times.
+    #[arg(long, default_value_t = 1024)]
+    #[serde(skip)]
+    images: usize,
+    #[arg(long, value_enum, default_value = "train")]
+    pipeline: Transforms,
+    #[arg(long, default_value_t = 256)]
+    image_size: usize,
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
+}
+
+/// What is printed: the same for every bench, and then the bench's own.
+#[derive(Serialize)]
+struct Line<'a, C> {
+    bench: &'static str,
+    #[serde(flatten)]
+    seconds: Seconds,
+    images_per_s: f64,
+    peak_rss_mb: u64,
+    params: Option<usize>,
+    loss_first: Option<f32>,
+    loss_last: Option<f32>,
+    #[serde(flatten)]
+    case: &'a C,
+    #[serde(flatten)]
+    pipeline: Option<PipelineLine>,
+}
+
+impl<C: Serialize> Line<'_, C> {
+    fn print(&self) -> Result<()> {
+        println!("{}", serde_json::to_string(self)?);
+        Ok(())
+    }
+}
+
+/// Seconds of a step by the clock, and of all processors together.
+#[derive(Serialize)]
+struct Seconds {
+    median_s: f64,
+    min_s: f64,
+    max_s: f64,
+    cpu_s_median: f64,
+}
+
+fn main() -> Result<()> {
+    match Flags::parse().bench {
+        Bench::TrainStep(network) => train(network),
+        Bench::Infer(network) => infer(network),
+        Bench::Pipeline(case) => pipeline(&case),
+    }
+}
+
+fn train(network: Network) -> Result<()> {
+    let prepared = Prepared::new(Network {
+        batch: network.batch.or(Some(8)),
+        ..network
+    })?;
+    let Prepared {
+        images,
+        masks,
+        parameters,
+        ..
+    } = &prepared;
+    let mut adam = Adam::new(parameters.trainable(), AdamConfig::default())?;
+    prepared.measure("train", |step| {
+        let mode = Mode::Train { seed: step as u64 };
+        let logits = prepared.model.forward(images, mode)?;
+        let loss = SumLoss::tutorial().compute(&logits, masks)?.total;
+        adam.step(&loss.backward()?, 0.003)?;
+        Ok(Some(loss.to_scalar()?))
+    })
+}
+
+fn infer(network: Network) -> Result<()> {
+    let prepared = Prepared::new(Network {
+        batch: network.batch.or(Some(1)),
+        ..network
+    })?;
+    prepared.measure("infer", |_| {
+        prepared.model.forward(&prepared.images, Mode::Eval)?;
+        prepared.images.device().synchronize()?;
+        Ok(None)
+    })
+}
+
+/// A network with the same made-up images and masks in every run.
+struct Prepared {
+    case: Network,
+    parameters: Parameters,
+    model: Unetr,
+    images: Tensor,
+    masks: Tensor,
+}
+
+impl Prepared {
+    fn new(case: Network) -> Result<Self> {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(case.threads)
+            .build_global()?;
+        let device = common::device(&case.device)?;
+        let cfg = UnetrConfig {
+            hidden_size: case.hidden,
+            mlp_size: case.mlp,
+            heads: case.heads,
+            feature_size: case.feature,
+            layers: case.layers,
+            ..UnetrConfig::tutorial()
+        }
+        .with_image_size([case.image_size; 2]);
+        let parameters = Parameters::new(0, case.precision.dtype(), &device);
+        let model = Unetr::new(&cfg, parameters.var_builder())?;
+        let (images, masks) = batch(&case, &device)?;
+        Ok(Self {
+            case,
+            parameters,
+            model,
+            images,
+            masks,
+        })
+    }
+
+    /// Measures a step, which may give its loss.
+    fn measure(
+        &self,
+        bench: &'static str,
+        mut step: impl FnMut(usize) -> Result<Option<f32>>,
+    ) -> Result<()> {
+        let mut losses = Vec::new();
+        let mut stamps = Vec::new();
+        for n in 0..self.case.steps.max(1) + WARM_UP {
+            if n == WARM_UP {
+                stamps.push(Stamp::now()?);
+            }
+            losses.push(step(n)?);
+            if n >= WARM_UP {
+                stamps.push(Stamp::now()?);
+            }
+        }
+        let seconds = Seconds::between(&stamps);
+        Line {
+            bench,
+            images_per_s: self.images.dim(0)? as f64 / seconds.median_s,
+            seconds,
+            peak_rss_mb: peak_rss_mb()?,
+            params: Some(self.parameters.count()),
+            loss_first: losses[0],
+            loss_last: losses[losses.len() - 1],
+            case: &self.case,
+            pipeline: None,
+        }
+        .print()
+    }
+}
+
+fn batch(case: &Network, device: &Device) -> Result<(Tensor, Tensor)> {
+    let (count, size) = (case.batch.unwrap_or(1), case.image_size);
+    let pixels = count * size * size;
     let hash = |i: usize| (i as u32).wrapping_mul(2_654_435_761) >> 8;
     let images: Vec<f32> = (0..3 * pixels)
         .map(|i| hash(i) as f32 / (1 << 23) as f32 - 1.)
         .collect();
     let masks: Vec<u8> = (0..pixels).map(|i| (hash(i) % 3) as u8).collect();
+    let images = Tensor::from_vec(images, (count, 3, size, size), device)?;
     Ok((
-        Tensor::from_vec(images, (flags.batch, 3, size, size), device)?,
-        Tensor::from_vec(masks, (flags.batch, size, size), device)?,
+        images.to_dtype(case.precision.dtype())?,
+        Tensor::from_vec(masks, (count, size, size), device)?,
     ))
+}
+
+/// What is measured of the pipeline alone.
+#[derive(Serialize)]
+struct PipelineLine {
+    device: &'static str,
+    images: usize,
+    total_s: f64,
+    images_per_s_total: f64,
+    images_per_s_steady: f64,
+    /// Until the first batch.
+    startup_s: f64,
+    shape: Vec<usize>,
+}
+
+/// One long epoch, so that the threads start once; the steady state is what follows the first
+/// quarter of its batches.
+fn pipeline(case: &Pipeline) -> Result<()> {
+    let Precision::F32 = case.precision; // the type that `Normalize` makes
+    let size = [case.image_size; 2];
+    let transforms = match case.pipeline {
+        Transforms::Train => Compose::tutorial_train(size),
+        Transforms::Val => Compose::tutorial_val(size),
+    };
+    let cfg = DataLoaderConfig {
+        workers: case.workers,
+        ..DataLoaderConfig::train(case.batch)
+    };
+    let start = Stamp::now()?;
+    let pets = OxfordPets::open(&case.data)?;
+    let repeated = (0..case.images).map(|n| n % pets.len()).collect();
+    let loader = DataLoader::new(Subset::new(pets, repeated)?, transforms, cfg)?;
+    let (mut images, mut stamps, mut shape) = (0, Vec::new(), Vec::new());
+    for batch in loader.epoch(0) {
+        let batch = batch?;
+        images += batch.len();
+        shape = batch.images.dims().to_vec();
+        stamps.push(Stamp::now()?);
+    }
+    let first = (stamps.len() / 4).max(1);
+    let Some(steady @ [begin, .., end]) = stamps.get(first..) else {
+        bail!(
+            "{images} images are {} batches, expected at least 3; raise --images or lower --batch",
+            stamps.len()
+        );
+    };
+    let images_per_s = ((steady.len() - 1) * case.batch) as f64 / end.since(begin);
+    let total_s = end.since(&start);
+    Line {
+        bench: "pipeline",
+        seconds: Seconds::between(steady),
+        images_per_s,
+        peak_rss_mb: peak_rss_mb()?,
+        params: None,
+        loss_first: None,
+        loss_last: None,
+        case,
+        pipeline: Some(PipelineLine {
+            device: "cpu",
+            images,
+            total_s,
+            images_per_s_total: images as f64 / total_s,
+            images_per_s_steady: images_per_s,
+            startup_s: stamps[0].since(&start),
+            shape,
+        }),
+    }
+    .print()
+}
+
+/// A moment, by the clock and by the processor time used so far.
+struct Stamp {
+    wall: Instant,
+    cpu: f64,
+}
+
+impl Stamp {
+    fn now() -> Result<Self> {
+        let cpu = cpu_seconds()?;
+        Ok(Self {
+            wall: Instant::now(),
+            cpu,
+        })
+    }
+
+    fn since(&self, earlier: &Self) -> f64 {
+        (self.wall - earlier.wall).as_secs_f64()
+    }
+}
+
+impl Seconds {
+    /// Of what lies between each two of at least two stamps.
+    fn between(stamps: &[Stamp]) -> Self {
+        let sorted = |seconds: fn(&[Stamp]) -> f64| {
+            let mut all: Vec<f64> = stamps.windows(2).map(seconds).collect();
+            all.sort_by(f64::total_cmp);
+            all
+        };
+        let wall = sorted(|pair| pair[1].since(&pair[0]));
+        let cpu = sorted(|pair| pair[1].cpu - pair[0].cpu);
+        Self {
+            median_s: wall[wall.len() / 2],
+            min_s: wall[0],
+            max_s: wall[wall.len() - 1],
+            cpu_s_median: cpu[cpu.len() / 2],
+        }
+    }
 }
 
 /// Seconds of processor time this process has used, from Linux's `/proc`.

@@ -8,13 +8,12 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use common::Settings;
+use common::{Settings, Task};
 use indicatif::{ProgressBar, ProgressStyle};
-use unetr::data::{Dataset, DownloadEvent, OxfordPets, Split, Subset, download_oxford_pets};
+use unetr::data::{Compose, Dataset, DownloadEvent, OxfordPets, Split, download_oxford_pets};
 use unetr::model::UnetrConfig;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -59,7 +58,7 @@ fn main() -> Result<()> {
     if flags.download {
         download(&flags.data)?;
     }
-    let pets = Arc::new(OxfordPets::open(&flags.data)?);
+    let pets = OxfordPets::open(&flags.data)?;
     let split = match flags.split {
         SplitKind::Random => Split::random(pets.len(), 0.7, flags.settings.seed)?,
         SplitKind::Official => pets.official_split()?,
@@ -75,9 +74,9 @@ fn main() -> Result<()> {
         None => cfg,
     };
     cfg.validate()?;
-    let train = Subset::new(Arc::clone(&pets), split.train)?;
-    let validation = Subset::new(pets, split.val)?;
-    common::train(&flags.settings, &cfg, train, validation)
+    let augment = Compose::tutorial_train(cfg.image_size);
+    let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
+    common::train(&flags.settings, &cfg, &task)
 }
 
 /// Downloads both archives with a progress bar.

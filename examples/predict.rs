@@ -4,7 +4,7 @@
 //!         --out predictions photo.jpg
 //!
 //! Writes `photo.mask.png`, the class of every pixel, and `photo.overlay.png`, the classes over the
-//! photo.
+//! photo with the borders between them.
 
 #[allow(dead_code, reason = "every example uses a part of it")]
 mod common;
@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use clap::Parser;
+use image::GrayImage;
 use image::imageops::{FilterType, resize};
-use image::{GrayImage, RgbImage};
 use unetr::data::{ExifOrientation, Image, Resize, Sample, Transform, read_image, sample_rng};
 use unetr::model::Unetr;
-use unetr::train::Palette;
+use unetr::train::{Palette, draw_overlay};
 
 /// Segments photos of any size with a checkpoint.
 #[derive(Debug, Parser)]
@@ -42,7 +42,8 @@ fn main() -> Result<()> {
     let device = common::device(&flags.device)?;
     let (model, _) = Unetr::load(&flags.checkpoint, &device)?;
     std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;
-    let palette = common::palette();
+    let classes = 0..model.config().classes;
+    let palette = Palette::viridis(classes.map(|class| class.to_string()));
     let mut broken = 0;
     for photo in &flags.photos {
         match segment(&model, photo, &flags.out, &palette, &device) {
@@ -85,17 +86,6 @@ fn segment(
     let mask = common::predict(model, resized, device)?;
     let mask = resize(&mask, width, height, FilterType::Nearest);
     mask.save(out.join(format!("{name}.mask.png")))?;
-    overlay(image, &mask, palette).save(out.join(format!("{name}.overlay.png")))?;
+    draw_overlay(&image, &mask, palette)?.save(out.join(format!("{name}.overlay.png")))?;
     Ok(())
-}
-
-/// The classes at half opacity over the photo.
-fn overlay(mut photo: RgbImage, mask: &GrayImage, palette: &Palette) -> RgbImage {
-    for (pixel, class) in photo.pixels_mut().zip(mask.pixels()) {
-        let colour = palette.colour(class.0[0]);
-        for (value, colour) in pixel.0.iter_mut().zip(colour.0) {
-            *value = value.midpoint(colour);
-        }
-    }
-    photo
 }

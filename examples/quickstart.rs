@@ -6,11 +6,10 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Parser;
-use common::{OptimizerKind, ScheduleKind, Settings};
-use unetr::data::{OxfordPets, Subset};
+use common::{OptimizerKind, ScheduleKind, Settings, Task};
+use unetr::data::{Compose, OxfordPets};
 use unetr::model::UnetrConfig;
 
 /// Trains a small UNETR on the photos in `assets/`.
@@ -58,9 +57,9 @@ fn main() -> anyhow::Result<()> {
         resume: flags.resume,
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/oxford_pets_sample");
-    let pets = Arc::new(OxfordPets::open(root)?);
+    let pets = OxfordPets::open(root)?;
     let split = pets.official_split()?;
-    let train = Subset::new(Arc::clone(&pets), split.train)?;
-    let validation = Subset::new(pets, split.val)?;
-    common::train(&settings, &cfg, train, validation)
+    let augment = Compose::tutorial_train(cfg.image_size);
+    let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
+    common::train(&settings, &cfg, &task)
 }

@@ -1,14 +1,15 @@
 //! What the examples that train share: from settings to a run folder.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use unetr::data::{
-    Compose, DataLoader, DataLoaderConfig, Dataset, Image, Normalize, OxfordPets, Resize, Subset,
-    Transform, sample_rng,
+    Batch, Compose, DataLoader, DataLoaderConfig, Dataset, Image, Normalize, Resize, Sample, Split,
+    Subset, Transform, sample_rng,
 };
 use unetr::metrics::MetricSet;
 use unetr::model::{Parameters, Unetr, UnetrConfig};
@@ -80,6 +81,33 @@ pub(crate) struct Settings {
     pub(crate) resume: bool,
 }
 
+/// What is to be learnt, and from which photos.
+pub(crate) struct Task {
+    /// What the classes are called, in the order of their indices.
+    classes: Vec<String>,
+    train: Arc<dyn Dataset>,
+    validation: Arc<dyn Dataset>,
+    /// The transforms of training photos; validation photos are resized and normalised.
+    augment: Compose,
+}
+
+impl Task {
+    pub(crate) fn new<S: Into<String>>(
+        dataset: impl Dataset + 'static,
+        split: Split,
+        classes: impl IntoIterator<Item = S>,
+        augment: Compose,
+    ) -> Result<Self> {
+        let dataset = Arc::new(dataset);
+        Ok(Self {
+            classes: classes.into_iter().map(Into::into).collect(),
+            train: Arc::new(Subset::new(Arc::clone(&dataset), split.train)?),
+            validation: Arc::new(Subset::new(dataset, split.val)?),
+            augment,
+        })
+    }
+}
+
 /// `auto` takes the first GPU if there is one that works and the CPU otherwise.
 pub(crate) fn device(name: &str) -> Result<Device> {
     if name == "cpu" {
@@ -100,10 +128,6 @@ pub(crate) fn device(name: &str) -> Result<Device> {
     Device::new_cuda(ordinal).with_context(|| {
         format!("device {name} cannot be used; build with --features cuda, or take --device cpu")
     })
-}
-
-pub(crate) fn palette() -> Palette {
-    Palette::viridis(OxfordPets::CLASS_NAMES)
 }
 
 fn optimizer(settings: &Settings, parameters: &Parameters) -> Result<Box<dyn Optimizer>> {
@@ -152,6 +176,7 @@ fn schedule(settings: &Settings, steps: u64) -> Schedule {
 struct RunConfig<'a> {
     settings: &'a Settings,
     model: &'a UnetrConfig,
+    classes: &'a [String],
     trainer: &'a TrainerConfig,
     schedule: &'a Schedule,
     train: &'a DataLoaderConfig,
@@ -161,12 +186,7 @@ struct RunConfig<'a> {
 }
 
 /// Trains, evaluates and writes everything into `settings.out`.
-pub(crate) fn train(
-    settings: &Settings,
-    cfg: &UnetrConfig,
-    train: Subset<std::sync::Arc<OxfordPets>>,
-    validation: Subset<std::sync::Arc<OxfordPets>>,
-) -> Result<()> {
+pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Result<()> {
     let out = &settings.out;
     let history = out.join("history.jsonl");
     if !settings.resume && history.exists() {
@@ -180,7 +200,6 @@ pub(crate) fn train(
     let parameters = Parameters::new(settings.seed, DType::F32, &device);
     let model = Unetr::new(cfg, parameters.var_builder())?;
 
-    let augment = Compose::tutorial_train(cfg.image_size);
     let prepare = Compose::tutorial_val(cfg.image_size);
     let loader = DataLoaderConfig {
         seed: settings.seed,
@@ -191,10 +210,9 @@ pub(crate) fn train(
         workers: settings.workers,
         ..DataLoaderConfig::evaluation(2 * settings.batch_size)
     };
-    let (train, validation) = (std::sync::Arc::new(train), std::sync::Arc::new(validation));
-    let train_loader = DataLoader::new(train.clone(), augment.clone(), loader.clone())?;
-    let train_eval = DataLoader::new(train.clone(), prepare.clone(), evaluation.clone())?;
-    let val_loader = DataLoader::new(validation.clone(), prepare.clone(), evaluation.clone())?;
+    let train_loader = DataLoader::new(task.train.clone(), task.augment.clone(), loader.clone())?;
+    let train_eval = DataLoader::new(task.train.clone(), prepare.clone(), evaluation.clone())?;
+    let val_loader = DataLoader::new(task.validation.clone(), prepare.clone(), evaluation.clone())?;
 
     let config = TrainerConfig {
         epochs: settings.epochs,
@@ -208,11 +226,12 @@ pub(crate) fn train(
     let run = RunConfig {
         settings,
         model: cfg,
+        classes: &task.classes,
         trainer: &config,
         schedule: &schedule,
         train: &loader,
         validation: &evaluation,
-        train_transforms: &augment,
+        train_transforms: &task.augment,
         validation_transforms: &prepare,
     };
     std::fs::write(out.join("config.json"), serde_json::to_vec_pretty(&run)?)?;
@@ -220,8 +239,8 @@ pub(crate) fn train(
     println!("device       {device:?}");
     println!(
         "data         {} training and {} validation photos",
-        train.len(),
-        validation.len()
+        task.train.len(),
+        task.validation.len()
     );
     println!(
         "model        UNETR at {}x{}, hidden size {}, {} layers, {} parameters",
@@ -236,12 +255,15 @@ pub(crate) fn train(
         "training     {} epochs, {steps} steps of {} photos",
         config.epochs, settings.batch_size
     );
-    println!("augmentation {augment}");
+    println!("augmentation {}", task.augment);
     println!("output       {}", out.display());
 
     let stop = StopSignal::default();
     let handle = stop.clone();
     ctrlc::set_handler(move || {
+        if handle.is_raised() {
+            std::process::exit(130); // asked for a second time
+        }
         eprintln!("finishing the step and saving; --resume goes on from there");
         handle.raise();
     })?;
@@ -254,7 +276,7 @@ pub(crate) fn train(
         schedule,
         config,
     )?
-    .evaluation(MetricSet::new(OxfordPets::CLASS_NAMES)?)
+    .evaluation(MetricSet::new(&task.classes)?)
     .train_evaluation(&train_eval)
     .validation(&val_loader)
     .checkpoints(Checkpoints::open(out.join("checkpoints"), retention)?)
@@ -268,8 +290,9 @@ pub(crate) fn train(
     }
     let outcome = trainer.fit(&train_loader)?;
     draw_curves(trainer.history()).save(out.join("curves.png"))?;
-    let samples = predictions(&model, &*validation, cfg.image_size, &device)?;
-    draw_predictions(&samples, &palette())?.save(out.join("predictions.png"))?;
+    let samples = predictions(&model, &*task.validation, cfg.image_size, &device)?;
+    draw_predictions(&samples, &Palette::viridis(&task.classes))?
+        .save(out.join("predictions.png"))?;
     match outcome {
         Outcome::Finished => println!(
             "finished; look at {}",
@@ -277,8 +300,12 @@ pub(crate) fn train(
         ),
         Outcome::Stopped => println!("stopped; the same command with --resume goes on"),
     }
-    if let Some(best) = trainer.saved().and_then(|saved| saved.best()) {
-        println!("best checkpoint: {}", best.path().display());
+    if let Some(best) = trainer.saved().and_then(Checkpoints::best) {
+        println!(
+            "the best checkpoint, applied to other photos:\n    \
+             cargo run --release --example predict -- --checkpoint {} photo.jpg",
+            best.path().display()
+        );
     }
     Ok(())
 }
@@ -310,13 +337,9 @@ fn predictions(
 }
 
 /// The classes of one photo of the network's size.
-pub(crate) fn predict(
-    model: &Unetr,
-    sample: unetr::data::Sample,
-    device: &Device,
-) -> Result<image::GrayImage> {
+pub(crate) fn predict(model: &Unetr, sample: Sample, device: &Device) -> Result<image::GrayImage> {
     let sample = Normalize::default().apply(sample, &mut sample_rng(0, 0, 0))?;
-    let batch = unetr::data::Batch::collate([(0, sample)])?.to_device(device)?;
+    let batch = Batch::collate([(0, sample)])?.to_device(device)?;
     let labels = predict_labels(model, &batch.images)?;
     let (_, height, width) = labels.dims3()?;
     let labels = labels.flatten_all()?.to_vec1::<u8>()?;

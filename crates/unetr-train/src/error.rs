@@ -86,7 +86,16 @@ pub enum Error {
         /// Width and height of the prediction.
         prediction: (u32, u32),
     },
-    /// The loss became NaN or infinite.
+    /// Classes were to be drawn over a photo of another size.
+    #[error("the classes are {classes:?}, the photo is {photo:?}; expected one size, not empty")]
+    OverlaySize {
+        /// Width and height of the photo.
+        photo: (u32, u32),
+        /// Width and height of the classes.
+        classes: (u32, u32),
+    },
+    /// The loss became NaN or infinite. [`Trainer::fit`](crate::Trainer::fit) says what state is
+    /// left.
     #[error(
         "the loss is {loss} at step {step} of epoch {epoch}, learning rate {learning_rate:e}, samples {indices:?}; \
          lower the learning rate, warm up longer, or look at these samples"

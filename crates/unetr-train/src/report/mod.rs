@@ -3,10 +3,12 @@
 mod canvas;
 mod chart;
 mod curves;
+mod overlay;
 mod palette;
 mod predictions;
 mod ticks;
 
 pub use curves::draw_curves;
+pub use overlay::draw_overlay;
 pub use palette::Palette;
 pub use predictions::{PredictionSample, draw_predictions};

@@ -1,8 +1,8 @@
 use image::imageops::FilterType;
 use image::{GrayImage, Rgb, RgbImage};
 
-use super::Palette;
-use super::canvas::{Align, Canvas, GRID, INK, Weight, blend};
+use super::canvas::{Align, Canvas, GRID, INK, Weight};
+use super::{Palette, draw_overlay};
 use crate::{Error, Result};
 
 const CELL: u32 = 256;
@@ -33,8 +33,8 @@ pub struct PredictionSample {
 
 /// Draws samples in rows: image, mask, both, prediction, both; with a legend of the classes.
 ///
-/// Every picture is scaled so that its longer side has 256 pixels. Classes lie over the image at half
-/// opacity.
+/// Every picture is scaled so that its longer side has 256 pixels. Classes lie over the image as
+/// [`draw_overlay`] draws them.
 ///
 /// # Errors
 /// When a sample's pictures differ in size or are empty.
@@ -83,7 +83,7 @@ pub fn draw_predictions(samples: &[PredictionSample], palette: &Palette) -> Resu
     }
     let mut y = MARGIN + HEADER;
     for sample in samples {
-        for (column, picture) in (0..).zip(cells(sample, palette)) {
+        for (column, picture) in (0..).zip(cells(sample, palette)?) {
             canvas.place(&picture, column_x(column) + (CELL - picture.width()) / 2, y);
         }
         y += fit(sample.image.dimensions()).1 + GAP;
@@ -93,18 +93,19 @@ pub fn draw_predictions(samples: &[PredictionSample], palette: &Palette) -> Resu
 }
 
 /// The five pictures of a sample, scaled to a cell.
-fn cells(sample: &PredictionSample, palette: &Palette) -> [RgbImage; 5] {
+fn cells(sample: &PredictionSample, palette: &Palette) -> Result<[RgbImage; 5]> {
     let (width, height) = fit(sample.image.dimensions());
     let image = image::imageops::resize(&sample.image, width, height, FilterType::CatmullRom);
-    let colours = |classes: &GrayImage| {
+    let beside_and_over = |classes: &GrayImage| -> Result<[RgbImage; 2]> {
         let classes = image::imageops::resize(classes, width, height, FilterType::Nearest);
-        RgbImage::from_fn(width, height, |x, y| {
+        let beside = RgbImage::from_fn(width, height, |x, y| {
             palette.colour(classes.get_pixel(x, y).0[0])
-        })
+        });
+        Ok([beside, draw_overlay(&image, &classes, palette)?])
     };
-    let (mask, prediction) = (colours(&sample.mask), colours(&sample.prediction));
-    let (with_mask, with_prediction) = (overlay(&image, &mask), overlay(&image, &prediction));
-    [image, mask, with_mask, prediction, with_prediction]
+    let [mask, with_mask] = beside_and_over(&sample.mask)?;
+    let [prediction, with_prediction] = beside_and_over(&sample.prediction)?;
+    Ok([image, mask, with_mask, prediction, with_prediction])
 }
 
 /// The largest size of the same proportions that fits a cell.
@@ -112,12 +113,6 @@ fn fit((width, height): (u32, u32)) -> (u32, u32) {
     let scale = f64::from(CELL) / f64::from(width.max(height));
     let side = |length: u32| ((f64::from(length) * scale).round() as u32).clamp(1, CELL);
     (side(width), side(height))
-}
-
-fn overlay(image: &RgbImage, classes: &RgbImage) -> RgbImage {
-    RgbImage::from_fn(image.width(), image.height(), |x, y| {
-        blend(*image.get_pixel(x, y), *classes.get_pixel(x, y), 0.5)
-    })
 }
 
 /// A swatch of each class with its name, from left to right.

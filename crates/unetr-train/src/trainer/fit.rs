@@ -5,11 +5,11 @@ use unetr_data::DataLoader;
 use unetr_metrics::MetricSet;
 use unetr_model::{Parameters, SegmentationModel};
 
-use super::callback::{Callback, Plan};
+use super::callback::{Callback, Plan, StepReport};
 use super::evaluate::evaluate;
+use super::gradients::differentiate;
 use super::monitor::{Monitor, Pending};
 use super::resume::{Position, restore, save};
-use super::update::update;
 use super::{StopSignal, TrainerConfig};
 use crate::error::At;
 use crate::{Checkpoints, History, HistoryFile, Loss, Optimizer, Record, Result, Schedule, Split};
@@ -172,6 +172,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Goes on from the last checkpoint, if there is one.
+    ///
+    /// The history is read from the [`history_file`](Self::history_file); checkpoints do not hold
+    /// it, so that without that file it begins anew.
     #[must_use]
     pub fn resume(mut self) -> Self {
         self.resume = Resume::FromLast;
@@ -192,7 +195,7 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Stops after the current update when the signal is raised.
+    /// Stops before the next update when the signal is raised; an evaluation is finished first.
     #[must_use]
     pub fn stop_signal(mut self, stop: StopSignal) -> Self {
         self.stop = stop;
@@ -213,6 +216,10 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// When a sample cannot be read, the loss is not finite, or a checkpoint cannot be written.
+    /// Checkpoints are then as they were. A loss is looked at before its update where it is read
+    /// (see [`TrainerConfig::log_every`]): if each is, one that is not finite leaves parameters and
+    /// optimiser as they were before that update, up to running statistics of batch normalisation;
+    /// if not, updates since the last reading are made.
     pub fn fit(&mut self, train: &DataLoader) -> Result<Outcome> {
         let batches_per_epoch = train.batches_per_epoch() as u64;
         let steps = self.config.steps(batches_per_epoch);
@@ -248,7 +255,7 @@ impl<'a> Trainer<'a> {
         }
         if outcome == Outcome::Stopped {
             position.means.clone_from(&monitor.means);
-            self.save(&position, None)?;
+            self.save_stopped(&position)?;
         }
         self.callbacks
             .iter_mut()
@@ -298,17 +305,17 @@ impl<'a> Trainer<'a> {
         steps: u64,
     ) -> Result<usize> {
         let mut images = 0;
-        for batch in train.epoch_from(position.epoch, position.batch) {
+        let mut batches = train.epoch_from(position.epoch, position.batch);
+        while position.step < steps && !self.stop.is_raised() {
+            let Some(batch) = batches.next() else { break };
             let batch = batch?.to_device(self.parameters.device())?;
             let learning_rate = self.schedule.lr(position.step);
-            let value = update(
+            let (value, gradients) = differentiate(
                 self.model,
                 &*self.loss,
-                &mut *self.optimizer,
                 (&batch.images, &batch.masks),
                 // Odd multiples of the step never meet between seeds by a small offset.
                 self.config.seed ^ position.step.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-                learning_rate,
             )?;
             images += batch.len();
             position.step += 1;
@@ -321,24 +328,26 @@ impl<'a> Trainer<'a> {
                 indices,
                 value,
             });
-            if position.step.is_multiple_of(self.config.log_every) {
-                self.report(monitor)?;
-            }
-            if position.step >= steps || self.stop.is_raised() {
-                break;
-            }
+            // Before the update, which a loss that is not finite would spoil the parameters with.
+            let report = if step.is_multiple_of(self.config.log_every) {
+                monitor.read()?
+            } else {
+                None
+            };
+            self.optimizer.step(&gradients, learning_rate)?;
+            self.report(report);
         }
-        self.report(monitor)?;
+        let report = monitor.read()?;
+        self.report(report);
         Ok(images)
     }
 
-    fn report(&mut self, monitor: &mut Monitor) -> Result<()> {
-        if let Some(report) = monitor.read()? {
+    fn report(&mut self, report: Option<StepReport>) {
+        if let Some(report) = report {
             self.callbacks
                 .iter_mut()
                 .for_each(|callback| callback.on_step(&report));
         }
-        Ok(())
     }
 
     /// Evaluates where it is time to, writes the record and the checkpoint.
@@ -394,6 +403,16 @@ impl<'a> Trainer<'a> {
             record = record.metrics(split, scores);
         }
         Ok(record)
+    }
+
+    /// Saves where the run stopped, unless that is where the last checkpoint is: after an
+    /// evaluation, whose metrics that checkpoint has.
+    fn save_stopped(&mut self, position: &Position) -> Result<()> {
+        let last = self.checkpoints.as_ref().and_then(Checkpoints::last);
+        match last {
+            Some(last) if last.step() == position.step => Ok(()),
+            _ => self.save(position, None),
+        }
     }
 
     fn save(&mut self, position: &Position, record: Option<&Record>) -> Result<()> {

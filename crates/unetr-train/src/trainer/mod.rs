@@ -4,11 +4,11 @@ mod callback;
 mod config;
 mod evaluate;
 mod fit;
+mod gradients;
 mod monitor;
 mod progress;
 mod resume;
 mod stop;
-mod update;
 
 pub use callback::{Callback, Plan, StepReport};
 pub use config::TrainerConfig;

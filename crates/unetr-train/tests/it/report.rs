@@ -1,6 +1,7 @@
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use unetr_train::{
-    Error, History, Palette, PredictionSample, Record, Split, draw_curves, draw_predictions,
+    Error, History, Palette, PredictionSample, Record, Split, draw_curves, draw_overlay,
+    draw_predictions,
 };
 
 const TRAINING: Rgb<u8> = Rgb([0, 114, 178]);
@@ -83,6 +84,40 @@ fn a_row_shows_the_classes_beside_and_over_the_image() {
     assert_eq!(count(&picture, palette.colour(2)), cell + 400);
     assert_eq!(count(&picture, palette.colour(1)), cell + 400);
     assert_eq!(count(&picture, palette.colour(0)), 400);
+}
+
+#[test]
+fn an_overlay_has_full_colour_where_classes_meet() {
+    let palette = Palette::viridis(["left", "right"]);
+    let grey = Rgb([100, 100, 100]);
+    // Lines of one pixel, of two, and of four at most on either side.
+    for (width, line) in [(40, 1), (512, 2), (3000, 4)] {
+        let photo = RgbImage::from_pixel(width, 10, grey);
+        let classes = GrayImage::from_fn(width, 10, |x, _| Luma([u8::from(x >= width / 2)]));
+        let picture = draw_overlay(&photo, &classes, &palette).unwrap();
+        for (x, _, &pixel) in picture.enumerate_pixels() {
+            let colour = palette.colour(u8::from(x >= width / 2));
+            let half = std::array::from_fn(|i| u8::midpoint(grey[i] + 1, colour[i]));
+            let is_line = (width / 2 - line..width / 2 + line).contains(&x);
+            assert_eq!(pixel, if is_line { colour } else { Rgb(half) }, "{x}");
+        }
+    }
+}
+
+#[test]
+fn an_overlay_of_another_size_and_an_empty_one_are_refused() {
+    let palette = Palette::viridis(["pet"]);
+    for (photo, classes) in [((8, 8), (8, 4)), ((0, 0), (0, 0))] {
+        let (image, mask) = (
+            RgbImage::new(photo.0, photo.1),
+            GrayImage::new(classes.0, classes.1),
+        );
+        let error = draw_overlay(&image, &mask, &palette).unwrap_err();
+        assert!(
+            matches!(error, Error::OverlaySize { photo: p, classes: c } if (p, c) == (photo, classes)),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -178,6 +178,75 @@ fn a_stopped_and_resumed_run_equals_one_that_was_not() {
     }
 }
 
+/// Asks for a stop while the `n`th evaluation is going on.
+struct StopInEvaluation(u64, StopSignal);
+
+impl Callback for StopInEvaluation {
+    fn on_evaluation_start(&mut self, _: Split, _: u64) {
+        self.0 -= 1;
+        if self.0 == 0 {
+            self.1.raise();
+        }
+    }
+}
+
+#[test]
+fn a_stop_during_an_evaluation_makes_no_more_updates() {
+    let config = TrainerConfig {
+        eval_every: 1,
+        ..epochs(3)
+    };
+    let whole = Setup::new(1);
+    whole
+        .trainer(SumLoss::tutorial(), config.clone())
+        .fit(&whole.train)
+        .unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let stop = StopSignal::default();
+    let first = Setup::new(1);
+    let mut trainer = first
+        .recorded(folder.path(), config.clone())
+        .callback(Box::new(StopInEvaluation(2, stop.clone())))
+        .stop_signal(stop);
+    assert_eq!(trainer.fit(&first.train).unwrap(), Outcome::Stopped);
+    assert_eq!(trainer.history().records().len(), 2);
+    let last = trainer.saved().unwrap().last().unwrap();
+    assert_eq!(last.step(), 2 * BATCHES);
+    // The checkpoint of the evaluation is still there, with what was measured.
+    assert!(last.metrics().contains_key("validation/mean_iou"));
+    drop(trainer);
+
+    let second = Setup::new(2);
+    let mut trainer = second.recorded(folder.path(), config).resume();
+    assert_eq!(trainer.fit(&second.train).unwrap(), Outcome::Finished);
+    assert!(second.values() == whole.values());
+}
+
+#[test]
+fn a_run_resumed_without_a_history_file_has_a_new_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        let retention = Retention::best(1, "validation/mean_iou", Objective::Max);
+        Checkpoints::open(folder.path(), retention).unwrap()
+    };
+    let config = |max_steps| TrainerConfig {
+        max_steps: Some(max_steps),
+        ..epochs(2)
+    };
+    for steps in [BATCHES, 2 * BATCHES] {
+        let setup = Setup::new(1);
+        let mut trainer = setup
+            .trainer(SumLoss::tutorial(), config(steps))
+            .checkpoints(open())
+            .resume();
+        trainer.fit(&setup.train).unwrap();
+        let records = trainer.history().records();
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].step, steps);
+    }
+}
+
 #[test]
 fn a_run_of_another_seed_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
@@ -245,6 +314,18 @@ fn a_loss_that_is_not_finite_ends_the_run() {
         assert_eq!((step, epoch, learning_rate), (3, 1, 3e-3));
         let batch = setup.train.epoch(0).nth(2).unwrap().unwrap();
         assert_eq!(indices, batch.indices);
+
+        // Read before its update, or with the others at the end of the epoch.
+        let two_updates = Setup::new(1);
+        let config = TrainerConfig {
+            max_steps: Some(2),
+            ..epochs(1)
+        };
+        two_updates
+            .trainer(SumLoss::tutorial(), config)
+            .fit(&two_updates.train)
+            .unwrap();
+        assert_eq!(setup.values() == two_updates.values(), log_every == 1);
     }
 }
 

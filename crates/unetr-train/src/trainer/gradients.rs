@@ -1,17 +1,16 @@
 use candle_core::Tensor;
+use candle_core::backprop::GradStore;
 use unetr_model::{Mode, SegmentationModel};
 
-use crate::{Loss, LossValue, Optimizer, Result};
+use crate::{Loss, LossValue, Result};
 
-/// One update on one batch; gives the loss before it, detached.
-pub(super) fn update(
+/// The loss of one batch, detached, and its gradients.
+pub(super) fn differentiate(
     model: &dyn SegmentationModel,
     loss: &dyn Loss,
-    optimizer: &mut dyn Optimizer,
     (images, masks): (&Tensor, &Tensor),
     seed: u64,
-    learning_rate: f64,
-) -> Result<LossValue> {
+) -> Result<(LossValue, GradStore)> {
     let logits = model.forward(images, Mode::Train { seed })?;
     let value = loss.compute(&logits, masks)?;
     drop(logits);
@@ -24,7 +23,5 @@ pub(super) fn update(
             .map(|(name, part)| (name.clone(), part.detach()))
             .collect(),
     };
-    drop(value);
-    optimizer.step(&gradients, learning_rate)?;
-    Ok(detached)
+    Ok((detached, gradients))
 }
