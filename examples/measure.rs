@@ -19,7 +19,7 @@ use candle_core::{DType, Device, Tensor};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use unetr::data::{Compose, DataLoader, DataLoaderConfig, Dataset, OxfordPets, Subset};
-use unetr::model::{Mode, Parameters, Unetr, UnetrConfig};
+use unetr::model::{Mode, Parameters, Unetr, UnetrConfig, no_grad};
 use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
 
 /// Steps that are not measured.
@@ -185,7 +185,7 @@ fn infer(network: Network) -> Result<()> {
         ..network
     })?;
     prepared.measure("infer", |_| {
-        prepared.model.forward(&prepared.images, Mode::Eval)?;
+        no_grad(|| prepared.model.forward(&prepared.images, Mode::Eval))?;
         prepared.images.device().synchronize()?;
         Ok(None)
     })
@@ -202,9 +202,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(case: Network) -> Result<Self> {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(case.threads)
-            .build_global()?;
+        common::compute_threads(case.threads)?;
         let device = common::device(&case.device)?;
         let cfg = UnetrConfig {
             hidden_size: case.hidden,

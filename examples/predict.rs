@@ -1,6 +1,6 @@
 //! Segments photos of any size with a checkpoint.
 //!
-//!     cargo run --release --example predict -- --checkpoint runs/quickstart/checkpoints/step-0002640 \
+//!     cargo run --release --example predict -- --checkpoint runs/quickstart/checkpoints/step-0001650 \
 //!         --out predictions photo.jpg
 //!
 //! Writes `photo.mask.png`, the class of every pixel, and `photo.overlay.png`, the classes over the
@@ -39,6 +39,7 @@ struct Flags {
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
+    common::compute_threads(0)?;
     let device = common::device(&flags.device)?;
     let (model, _) = Unetr::load(&flags.checkpoint, &device)?;
     std::fs::create_dir_all(&flags.out).with_context(|| flags.out.display().to_string())?;

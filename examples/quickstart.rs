@@ -1,4 +1,4 @@
-//! Trains a small UNETR on the photos in `assets/`, offline, in about ten minutes on two cores.
+//! Trains a small UNETR on the photos in `assets/`, offline, in two to three minutes on two cores.
 //!
 //!     cargo run --release --example quickstart
 
@@ -22,7 +22,7 @@ struct Flags {
     #[arg(long, default_value = "auto")]
     device: String,
     /// Passes over the training set.
-    #[arg(long, default_value_t = 48)]
+    #[arg(long, default_value_t = 30)]
     epochs: u64,
     /// What initial weights, the order of photos and augmentations derive from.
     #[arg(long, default_value_t = 12)]

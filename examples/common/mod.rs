@@ -108,6 +108,16 @@ impl Task {
     }
 }
 
+/// Makes this thread one of the so many that compute, 0 for one per core: operations then need not
+/// wake another thread up and wait for it.
+pub(crate) fn compute_threads(count: usize) -> Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .use_current_thread()
+        .build_global()
+        .context("the threads that compute are there already")
+}
+
 /// `auto` takes the first GPU if there is one that works and the CPU otherwise.
 pub(crate) fn device(name: &str) -> Result<Device> {
     if name == "cpu" {
@@ -196,6 +206,7 @@ pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Resu
         );
     }
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    compute_threads(0)?;
     let device = device(&settings.device)?;
     let parameters = Parameters::new(settings.seed, DType::F32, &device);
     let model = Unetr::new(cfg, parameters.var_builder())?;

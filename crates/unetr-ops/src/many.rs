@@ -8,7 +8,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::op::BackpropOp;
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Storage, Tensor, bail};
+
+use crate::no_grad;
 
 /// The backward pass of an operation, with what its forward pass keeps.
 pub(crate) trait Backward: Send + Sync {
@@ -25,7 +28,7 @@ pub(crate) trait Backward: Send + Sync {
 /// Puts a result into Candle's graph.
 ///
 /// # Errors
-/// When there are fewer than two arguments.
+/// When there is no argument.
 pub(crate) fn node(
     name: &'static str,
     arguments: &[Tensor],
@@ -35,6 +38,16 @@ pub(crate) fn node(
     let [first, others @ ..] = arguments else {
         bail!("{name}: no argument");
     };
+    if !tracked(arguments) {
+        let (storage, shape) = result;
+        let storage = Storage::Cpu(storage);
+        return Ok(Tensor::from_storage(
+            storage,
+            shape,
+            BackpropOp::none(),
+            false,
+        ));
+    }
     let slots = Slots::default();
     let mut token = Tensor::zeros(1, DType::F32, first.device())?;
     for (index, argument) in others.iter().enumerate() {
@@ -52,9 +65,9 @@ pub(crate) fn node(
     first.apply_op2(&token, node)
 }
 
-/// Whether a result of these arguments will be asked for its gradient.
+/// Whether a result of these arguments may be asked for its gradient.
 pub(crate) fn tracked(arguments: &[Tensor]) -> bool {
-    arguments.iter().any(Tensor::track_op)
+    no_grad::is_enabled() && arguments.iter().any(Tensor::track_op)
 }
 
 /// Gradients on their way from the operation to its links.

@@ -81,6 +81,7 @@ impl_lanes!(f32, f32s, splat_f32s, mul_add_e_f32s, reduce_sum_f32s);
 impl_lanes!(f64, f64s, splat_f64s, mul_add_e_f64s, reduce_sum_f64s);
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
     use std::cell::Cell;
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use unetr_data::DataLoader;
 use unetr_metrics::MetricSet;
-use unetr_model::{Mode, SegmentationModel};
+use unetr_model::{Mode, SegmentationModel, no_grad};
 
 use crate::{Loss, Result};
 
@@ -23,7 +23,7 @@ pub fn evaluate(
     metrics.reset();
     for batch in loader.epoch(0) {
         let batch = batch?.to_device(device)?;
-        let logits = model.forward(&batch.images, Mode::Eval)?.detach();
+        let logits = no_grad(|| model.forward(&batch.images, Mode::Eval))?.detach();
         let value = loss.compute(&logits, &batch.masks)?;
         // host sync: reads the loss and the labels
         metrics.update_average("loss", scalar(&value.total)?);
@@ -45,7 +45,7 @@ pub fn evaluate(
 /// # Errors
 /// When the network cannot take the images.
 pub fn predict_labels(model: &dyn SegmentationModel, images: &Tensor) -> Result<Tensor> {
-    let logits = model.forward(images, Mode::Eval)?.detach();
+    let logits = no_grad(|| model.forward(images, Mode::Eval))?.detach();
     Ok(logits.argmax(1)?.to_dtype(DType::U8)?)
 }
 
