@@ -19,7 +19,7 @@ use candle_core::{DType, Device, Tensor};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use unetr::data::{Compose, DataLoader, DataLoaderConfig, Dataset, OxfordPets, Subset};
-use unetr::model::{Mode, Parameters, Unetr, UnetrConfig, no_grad};
+use unetr::model::{Keep, Mode, Parameters, Unetr, UnetrConfig, no_grad};
 use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
 
 /// Steps that are not measured.
@@ -79,6 +79,9 @@ struct Network {
     steps: usize,
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Computes the transformer's blocks again in the backward pass, for less memory.
+    #[arg(long)]
+    recompute: bool,
     #[arg(long, value_enum, default_value = "f32")]
     precision: Precision,
     /// auto, cpu or cuda:N.
@@ -214,7 +217,10 @@ impl Prepared {
         }
         .with_image_size([case.image_size; 2]);
         let parameters = Parameters::new(0, case.precision.dtype(), &device);
-        let model = Unetr::new(&cfg, parameters.var_builder())?;
+        let mut model = Unetr::new(&cfg, parameters.var_builder())?;
+        if case.recompute {
+            model.set_keep(Keep::Input);
+        }
         let (images, masks) = batch(&case, &device)?;
         Ok(Self {
             case,

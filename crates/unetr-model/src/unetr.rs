@@ -1,6 +1,6 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::{Conv2dConfig, Mode};
+use unetr_ops::{Conv2dConfig, Keep, Mode};
 
 use crate::blocks::{PrUpBlock, UnetBlock, UpBlock, Vit, VitOutput};
 use crate::layers::{Bias, Conv2d};
@@ -86,6 +86,12 @@ impl Unetr {
     /// What the network was built from.
     pub fn config(&self) -> &UnetrConfig {
         &self.cfg
+    }
+
+    /// Sets what the transformer keeps for the backward pass: with [`Keep::Input`] it computes its
+    /// blocks once more there, which takes less memory and more time.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.vit.set_keep(keep);
     }
 
     /// The scores of every class at every pixel.

@@ -33,7 +33,7 @@ pub use conv2d::{Conv2dConfig, conv2d};
 pub use cpu::release_buffers;
 pub use cross_entropy::cross_entropy;
 pub use dropout::Dropout;
-pub use encoder_block::{Dense, EncoderBlock, encoder_block};
+pub use encoder_block::{Dense, EncoderBlock, Keep, encoder_block};
 pub use error::OpError;
 pub use layer_norm::layer_norm;
 pub use linear::linear;

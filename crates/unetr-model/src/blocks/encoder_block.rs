@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::{Affine, Dense, Mode, encoder_block};
+use unetr_ops::{Affine, Dense, Keep, Mode, encoder_block};
 
 use super::{Mlp, SelfAttention};
 use crate::VitConfig;
@@ -18,6 +18,7 @@ pub struct EncoderBlock {
     norm2: LayerNorm,
     mlp: Mlp,
     cfg: VitConfig,
+    keep: Keep,
 }
 
 impl EncoderBlock {
@@ -33,6 +34,7 @@ impl EncoderBlock {
             norm2: LayerNorm::new(hidden, eps, vb.pp("norm2"))?,
             mlp: Mlp::new(cfg, vb.pp("mlp"))?,
             cfg: cfg.clone(),
+            keep: Keep::default(),
         })
     }
 
@@ -52,6 +54,11 @@ impl EncoderBlock {
         &xs + self.mlp.forward(&self.norm2.forward(&xs)?, mode)?
     }
 
+    /// Sets what the forward pass keeps for the backward pass; with dropout it keeps everything.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.keep = keep;
+    }
+
     /// Without dropout the whole block is one operation.
     fn forward_fused(&self, xs: &Tensor) -> Result<Tensor> {
         let (norm1, norm2) = (self.norm1.affine(xs)?, self.norm2.affine(xs)?);
@@ -69,6 +76,7 @@ impl EncoderBlock {
             heads: self.cfg.heads,
             gelu: self.cfg.gelu,
             eps: self.cfg.layer_norm_eps,
+            keep: self.keep,
         };
         encoder_block(xs, &block)
     }

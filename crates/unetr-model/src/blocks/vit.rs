@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::Mode;
+use unetr_ops::{Keep, Mode};
 
 use super::{EncoderBlock, PatchEmbedding};
 use crate::VitConfig;
@@ -87,5 +87,12 @@ impl Vit {
             normed: self.norm.forward(&xs)?,
             hidden_states,
         })
+    }
+
+    /// Sets what the blocks keep for the backward pass, see [`EncoderBlock::set_keep`].
+    pub fn set_keep(&mut self, keep: Keep) {
+        for block in &mut self.blocks {
+            block.set_keep(keep);
+        }
     }
 }

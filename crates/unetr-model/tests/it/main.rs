@@ -11,4 +11,5 @@ mod layers;
 mod monai;
 mod parameters;
 mod pretrained;
+mod threads;
 mod unetr_flax;

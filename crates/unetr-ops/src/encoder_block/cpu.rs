@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor, WithDType as _};
 
-use super::{Dense, EncoderBlock, OP};
+use super::{Dense, EncoderBlock, Keep, OP};
 use crate::activation::Pointwise;
 use crate::attention::Heads;
 use crate::cpu::{Locked, Real, add, for_real};
@@ -47,6 +47,7 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
     for_real!(xs, T => {
         let parameters = op.parameters::<T>(&locked.elements()?);
         let (ys, kept) = op.forward(&parameters);
+        let kept = (block.keep == Keep::Activations).then_some(kept);
         drop(locked);
         let result = (T::to_cpu_storage_owned(ys), xs.shape().clone());
         many::node(OP, &arguments, result, Node { op, kept })
@@ -202,7 +203,8 @@ impl Op {
 /// The block in Candle's graph.
 struct Node<T> {
     op: Op,
-    kept: Kept<T>,
+    /// Nothing if it is to be computed again.
+    kept: Option<Kept<T>>,
 }
 
 impl<T: Real> many::Backward for Node<T> {
@@ -216,9 +218,16 @@ impl<T: Real> many::Backward for Node<T> {
         let grads = [grad.clone()];
         let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
         let parameters = self.op.parameters::<T>(&locked.elements()?);
-        let gradients = self
-            .op
-            .backward(&parameters, &self.kept, locked_grads.elements()?[0]);
+        let grads = locked_grads.elements()?[0];
+        let again;
+        let kept = match &self.kept {
+            Some(kept) => kept,
+            None => {
+                again = self.op.forward(&parameters).1;
+                &again
+            }
+        };
+        let gradients = self.op.backward(&parameters, kept, grads);
         let tensors = gradients.into_iter().zip(arguments);
         tensors
             .map(|(values, x)| Tensor::from_vec(values, x.shape(), grad.device()).map(Some))
