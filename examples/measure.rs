@@ -20,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use unetr::data::{Compose, DataLoader, DataLoaderConfig, Dataset, OxfordPets, Subset};
 use unetr::model::{Keep, Mode, Parameters, Unetr, UnetrConfig, no_grad};
+use unetr::ops::backward;
 use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
 
 /// Steps that are not measured.
@@ -177,7 +178,7 @@ fn train(network: Network) -> Result<()> {
         let mode = Mode::Train { seed: step as u64 };
         let logits = prepared.model.forward(images, mode)?;
         let loss = SumLoss::tutorial().compute(&logits, masks)?.total;
-        adam.step(&loss.backward()?, 0.003)?;
+        adam.step(&backward(&loss)?, 0.003)?;
         Ok(Some(loss.to_scalar()?))
     })
 }

@@ -3,6 +3,7 @@
 mod activation;
 mod adam;
 mod attention;
+mod backward;
 mod channel_norm;
 mod conv2d;
 mod conv_transpose2d;
@@ -25,6 +26,7 @@ mod softmax;
 pub use activation::{Activation, Gelu, gelu, leaky_relu, relu};
 pub use adam::{AdamStep, adam_step};
 pub use attention::attention;
+pub use backward::backward;
 pub use channel_norm::{
     Affine, BatchStatistics, Epilogue, batch_norm_eval, batch_norm_train, group_norm, instance_norm,
 };

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Storage, Tensor, bail};
 
+use crate::backward::collect;
 use crate::no_grad;
 
 /// The backward pass of an operation, with what its forward pass keeps.
@@ -102,12 +103,16 @@ impl CustomOp2 for Link {
 
     fn bwd(
         &self,
-        _: &Tensor,
+        argument: &Tensor,
         token: &Tensor,
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = self.slots.lock()[self.index].take();
+        let gradient = match gradient {
+            Some(gradient) => collect(argument, gradient)?,
+            None => None,
+        };
         Ok((gradient, token.track_op().then(|| grad.clone())))
     }
 }

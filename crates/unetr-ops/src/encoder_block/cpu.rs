@@ -3,7 +3,7 @@ use candle_core::{Result, Tensor, WithDType as _};
 use super::{Dense, EncoderBlock, Keep, OP};
 use crate::activation::Pointwise;
 use crate::attention::Heads;
-use crate::cpu::{Locked, Real, add, for_real};
+use crate::cpu::{Locked, Real, add, add_in_parallel, for_each_row, for_real};
 use crate::layer_norm::LayerNorm;
 use crate::linear::Layer;
 use crate::{Gelu, many};
@@ -111,9 +111,7 @@ impl<T: Real> Weights<'_, T> {
     fn forward_residual(&self, xs: &[T], residual: &[T]) -> Vec<T> {
         let mut ys = residual.to_vec();
         if let Some(bias) = self.bias {
-            for row in ys.chunks_exact_mut(bias.len()) {
-                add(row, bias);
-            }
+            for_each_row(&mut ys, bias.len(), |row| add(row, bias));
         }
         self.slot.layer.add_to(&mut ys, xs, self.weight);
         ys
@@ -182,7 +180,7 @@ impl Op {
         let norm2 = self.norm.backward(&kept.middle, p.norm2.0, &of_normed);
         gradients.extend([norm2.bias, norm2.weight]);
         let mut of_middle = norm2.input;
-        add(&mut of_middle, grads);
+        add_in_parallel(&mut of_middle, grads);
 
         let of_mixed = p
             .projection
@@ -193,7 +191,7 @@ impl Op {
         let norm1 = self.norm.backward(p.xs, p.norm1.0, &of_normed);
         gradients.extend([norm1.bias, norm1.weight]);
         let mut of_xs = norm1.input;
-        add(&mut of_xs, &of_middle);
+        add_in_parallel(&mut of_xs, &of_middle);
         gradients.push(of_xs);
         gradients.reverse();
         gradients

@@ -1,7 +1,9 @@
 use candle_core::{Result, Shape, Tensor, WithDType as _};
 
 use super::OP;
-use crate::cpu::{Locked, Matrix, MatrixMut, Real, Threads, column_sums, for_real, gemm};
+use crate::cpu::{
+    Locked, Matrix, MatrixMut, Real, Threads, column_sums, for_each_row, for_real, gemm,
+};
 use crate::many;
 
 pub(super) fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -50,9 +52,7 @@ impl Layer {
     pub(crate) fn forward<T: Real>(self, xs: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
         let mut ys = vec![T::zero(); self.rows(xs) * self.outputs];
         if let Some(bias) = bias {
-            for row in ys.chunks_exact_mut(self.outputs.max(1)) {
-                row.copy_from_slice(bias);
-            }
+            for_each_row(&mut ys, self.outputs, |row| row.copy_from_slice(bias));
         }
         self.add_to(&mut ys, xs, weight);
         ys

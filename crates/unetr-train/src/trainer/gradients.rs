@@ -1,6 +1,7 @@
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use unetr_model::{Mode, SegmentationModel};
+use unetr_ops::backward;
 
 use crate::{Loss, LossValue, Result};
 
@@ -14,7 +15,7 @@ pub(super) fn differentiate(
     let logits = model.forward(images, Mode::Train { seed })?;
     let value = loss.compute(&logits, masks)?;
     drop(logits);
-    let gradients = value.total.backward()?;
+    let gradients = backward(&value.total)?;
     let detached = LossValue {
         total: value.total.detach(),
         parts: value
