@@ -3,8 +3,7 @@
 //! In a [`Frame`] every tap of the kernel is a constant distance away, so that a run of pixels times
 //! a tap's weight is a vector operation on unaligned neighbours, across the ends of rows as well;
 //! what falls on the border is computed and thrown away. The output is a register tile of channels
-//! by pixels; the gradient of the input is the same with the kernel turned round, and the gradient
-//! of the weight a tile of output channels by taps, summed over the pixels.
+//! by pixels; the gradient of the input is the same with the kernel turned round.
 
 use std::ops::Range;
 
@@ -15,16 +14,12 @@ use super::frame::Frame;
 use crate::cpu::{Real, Threads, dispatch};
 
 /// Output channels whose weights lie together.
-const PANEL: usize = 8;
+pub(super) const PANEL: usize = 8;
 /// Vectors of pixels in a tile.
 const VECTORS: usize = 2;
-/// Taps in a tile of the weight gradient.
-const TAPS: usize = 3;
 /// Elements of the framed planes that one strip of pixels reads; they stay in the second-level
 /// cache.
 const STRIP: usize = 64 * 1024;
-/// Pixels whose share of the weight gradient is summed at a time.
-const BLOCK: usize = 8192;
 
 /// A kernel `[outputs, inputs, height, width]` of odd height and width, ready for use.
 #[derive(Debug, Clone)]
@@ -40,7 +35,12 @@ pub(crate) struct Kernel<T> {
 
 /// How far every tap of every channel is from the output pixel's place; a kernel may be smaller than
 /// its frame's border.
-fn offsets(frame: Frame, channels: usize, size: [usize; 2], dilation: usize) -> Vec<usize> {
+pub(super) fn offsets(
+    frame: Frame,
+    channels: usize,
+    size: [usize; 2],
+    dilation: usize,
+) -> Vec<usize> {
     let [height, width] = size;
     let centre = dilation * (height / 2 * frame.stride() + width / 2);
     let mut offsets = Vec::with_capacity(channels * height * width);
@@ -298,130 +298,5 @@ impl<T: Real> Tiles<'_, T> {
             }
             position += length;
         }
-    }
-}
-
-/// Adds the gradient of a weight `[outputs, inputs, height, width]` for one image to `share`.
-///
-/// `input` and `output` are framed alike: what the convolution saw, and the gradient of what it gave.
-pub(crate) fn weight_gradient<T: Real>(
-    frame: Frame,
-    input: &[T],
-    output: &[T],
-    shape: (usize, usize, usize, usize),
-    dilation: usize,
-    share: &mut [T],
-    threads: Threads,
-) {
-    let (outputs, inputs, height, width) = shape;
-    assert_eq!(input.len(), frame.len(inputs));
-    assert_eq!(output.len(), frame.len(outputs));
-    let offsets = offsets(frame, inputs, [height, width], dilation);
-    let task = |first: usize, share: &mut [T]| {
-        dispatch(Correlation {
-            frame,
-            input,
-            output: &output[first * frame.plane()..],
-            offsets: &offsets,
-            share,
-        });
-    };
-    let chunk = PANEL * offsets.len();
-    match threads {
-        Threads::One => {
-            for (panel, share) in share.chunks_mut(chunk).enumerate() {
-                task(panel * PANEL, share);
-            }
-        }
-        Threads::All => share
-            .par_chunks_mut(chunk)
-            .enumerate()
-            .for_each(|(panel, share)| task(panel * PANEL, share)),
-    }
-}
-
-/// The sums over pixels of one panel of output channels times every tap of every input channel.
-struct Correlation<'a, T> {
-    frame: Frame,
-    input: &'a [T],
-    output: &'a [T],
-    offsets: &'a [usize],
-    /// `[channels of the panel, taps]`
-    share: &'a mut [T],
-}
-
-impl<T: Real> WithSimd for Correlation<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
-            self.run::<S, 8>(simd);
-        } else {
-            self.run::<S, 4>(simd);
-        }
-    }
-}
-
-impl<T: Real> Correlation<'_, T> {
-    #[inline(always)]
-    fn run<S: Simd, const CHANNELS: usize>(self, simd: S) {
-        let taps = self.offsets.len();
-        let channels = self.share.len() / taps;
-        let run = self.frame.run();
-        for block in (0..run).step_by(BLOCK) {
-            let pixels = block..run.min(block + BLOCK);
-            for first in (0..channels).step_by(CHANNELS) {
-                for tap in (0..taps).step_by(TAPS) {
-                    let sums = self.tile::<S, CHANNELS>(simd, first, channels, tap, pixels.clone());
-                    let rows = self.share[first * taps..].chunks_mut(taps);
-                    for (row, sums) in rows.zip(&sums) {
-                        for (share, sum) in row[tap..].iter_mut().zip(sums) {
-                            *share += T::reduce_sum(simd, *sum);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn tile<S: Simd, const CHANNELS: usize>(
-        &self,
-        simd: S,
-        first: usize,
-        channels: usize,
-        tap: usize,
-        pixels: Range<usize>,
-    ) -> [[T::Vector<S>; TAPS]; CHANNELS] {
-        let mut sums = [[T::splat(simd, T::zero()); TAPS]; CHANNELS];
-        let mut inputs = [self.input.as_ptr(); TAPS];
-        let mut outputs = [self.output.as_ptr(); CHANNELS];
-        // SAFETY: where channels or taps end inside the tile, the last ones are computed again and
-        // thrown away. Offsets lead to taps of the first pixel, and the loop below moves on from it
-        // by less than `Frame::run`, up to a vector over the last pixel: there `Frame::len` keeps
-        // zeros.
-        unsafe {
-            for (i, input) in inputs.iter_mut().enumerate() {
-                *input = input.add(self.offsets[(tap + i).min(self.offsets.len() - 1)]);
-            }
-            for (i, output) in outputs.iter_mut().enumerate() {
-                let channel = (first + i).min(channels - 1);
-                *output = output.add(channel * self.frame.plane() + self.frame.origin());
-            }
-            for pixel in pixels.step_by(T::lanes::<S>()) {
-                let mut taps = [T::splat(simd, T::zero()); TAPS];
-                for (tap, input) in taps.iter_mut().zip(inputs) {
-                    *tap = input.add(pixel).cast::<T::Vector<S>>().read_unaligned();
-                }
-                for (sums, output) in sums.iter_mut().zip(outputs) {
-                    let output = output.add(pixel).cast::<T::Vector<S>>().read_unaligned();
-                    for (sum, tap) in sums.iter_mut().zip(taps) {
-                        *sum = T::mul_add(simd, output, tap, *sum);
-                    }
-                }
-            }
-        }
-        sums
     }
 }

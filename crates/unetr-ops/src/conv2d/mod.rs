@@ -1,6 +1,7 @@
 //! Two-dimensional convolution.
 
 mod composed;
+pub(crate) mod correlate;
 mod cpu;
 pub(crate) mod direct;
 mod frame;

@@ -1,11 +1,13 @@
-//! The three products of a convolution that keeps the resolution, by the kernels of [`direct`].
+//! The three products of a convolution that keeps the resolution, by the kernels of `direct` and
+//! `correlate`.
 //!
 //! Images and groups are computed in parallel; the weight gradients of images are added up in
 //! their order, so that results do not depend on the number of threads.
 
 use rayon::prelude::*;
 
-use super::direct::{self, Kernel, Write};
+use super::correlate;
+use super::direct::{Kernel, Write};
 use super::frame::Frame;
 use super::geometry::Geometry;
 use crate::cpu::{Buffer, Real, Threads};
@@ -102,7 +104,7 @@ pub(super) fn weight_gradient<T: Real>(
         .map(|(input, output)| {
             let (input, output) = (framed(frame, input), framed(frame, output));
             let mut share = vec![T::zero(); weight_task];
-            direct::weight_gradient(
+            correlate::weight_gradient(
                 frame,
                 &input,
                 &output,

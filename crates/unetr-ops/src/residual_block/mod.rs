@@ -4,8 +4,10 @@
 //! gradient to zeros. As one operation the block keeps only what its convolutions give, each image
 //! goes through it while it lies in the cache, and what is concatenated is never copied.
 
+mod backward;
 mod composed;
 mod cpu;
+mod forward;
 mod plane;
 
 use candle_core::{Result, Tensor};
