@@ -9,9 +9,10 @@ use std::time::Duration;
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use unetr::ops::{
-    Activation, Conv2dConfig, ConvTranspose2dConfig, Dropout, Epilogue, Gelu, JaccardReduction,
-    Mode, attention, conv_transpose2d, conv2d, cross_entropy, gelu, instance_norm, layer_norm,
-    linear, soft_jaccard,
+    Activation, Affine, Conv2dConfig, ConvTranspose2dConfig, Dense, Dropout, EncoderBlock,
+    Epilogue, Gelu, JaccardReduction, Keep, Mode, NormedConv, ResidualBlock, attention,
+    conv_transpose2d, conv2d, cross_entropy, encoder_block, gelu, instance_norm, layer_norm,
+    linear, residual_block, soft_jaccard,
 };
 
 const BATCH: usize = 4;
@@ -80,6 +81,58 @@ fn transformer(c: &mut Criterion) {
     bench(c, "gelu", &[hidden], |x| gelu(&x[0], Gelu::Tanh));
 }
 
+fn blocks(c: &mut Criterion) {
+    let xs: &[usize] = &[BATCH, 32, 128, 128];
+    let shapes = [xs, &[16, 32, 3, 3], &[16, 16, 3, 3], &[16, 32, 1, 1]];
+    bench(c, "residual_block", &shapes, |x| {
+        let conv = |i: usize| NormedConv {
+            weight: &x[i],
+            affine: None,
+        };
+        let block = ResidualBlock {
+            first: conv(1),
+            second: conv(2),
+            shortcut: Some(conv(3)),
+            eps: EPS,
+            negative_slope: 0.01,
+        };
+        residual_block(&[&x[0]], &block)
+    });
+
+    let tokens: &[usize] = &[BATCH, TOKENS, HIDDEN];
+    let shapes = [
+        tokens,
+        &[HIDDEN],
+        &[3 * HIDDEN, HIDDEN],
+        &[HIDDEN, HIDDEN],
+        &[4 * HIDDEN, HIDDEN],
+        &[HIDDEN, 4 * HIDDEN],
+    ];
+    bench(c, "encoder_block", &shapes, |x| {
+        let norm = Affine {
+            weight: &x[1],
+            bias: &x[1],
+        };
+        let dense = |i: usize| Dense {
+            weight: &x[i],
+            bias: None,
+        };
+        let block = EncoderBlock {
+            norm1: norm,
+            qkv: dense(2),
+            projection: dense(3),
+            norm2: norm,
+            linear1: dense(4),
+            linear2: dense(5),
+            heads: 12,
+            gelu: Gelu::Tanh,
+            eps: EPS,
+            keep: Keep::Activations,
+        };
+        encoder_block(&x[0], &block)
+    });
+}
+
 fn normalisation(c: &mut Criterion) {
     let images: &[usize] = &[BATCH, 16, 128, 128];
     let activation = Activation::LeakyRelu { slope: 0.01 };
@@ -113,6 +166,6 @@ fn short() -> Criterion {
 criterion_group! {
     name = benches;
     config = short();
-    targets = convolutions, transformer, normalisation, losses
+    targets = convolutions, transformer, blocks, normalisation, losses
 }
 criterion_main!(benches);
