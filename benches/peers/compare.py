@@ -3,11 +3,12 @@
 
     cargo build --release --example measure
     python3 -m venv VENV && VENV/bin/pip install -r benches/peers/requirements.txt
-    VENV/bin/python benches/peers/compare.py
+    VENV/bin/python benches/peers/compare.py [--without "torch compiled"]
 
 Each side runs ROUNDS times, one after the other, and the best median counts: what disturbs a machine makes
 programs slower, never faster.
 """
+import argparse
 import json
 import pathlib
 import platform
@@ -56,6 +57,10 @@ def cpu():
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--without", action="append", default=[], choices=[side for side in SIDES if side != "unetr"])
+    for side in parser.parse_args().without:
+        del SIDES[side]
     if not MEASURE.exists():
         sys.exit(f"{MEASURE} is missing: cargo build --release --example measure")
     versions = {}

@@ -97,11 +97,59 @@ pub(crate) fn gemm<T: Real>(
     rhs: Matrix<'_, T>,
     threads: Threads,
 ) {
-    assert_eq!(
-        (out.rows, out.columns, lhs.columns),
-        (lhs.rows, rhs.columns, rhs.rows)
-    );
+    assert_eq!((out.rows, out.columns), (lhs.rows, rhs.columns));
     assert!(end(out.rows, out.columns, out.row_stride, 1) <= out.data.len());
+    // SAFETY: every element of `out` lies inside its slice, as asserted above, and it is borrowed
+    // mutably, so that it overlaps neither of the others.
+    unsafe {
+        product(
+            out.data.as_mut_ptr(),
+            out.row_stride,
+            accumulate,
+            lhs,
+            rhs,
+            threads,
+        );
+    }
+}
+
+/// `lhs · rhs`, row after row, in memory that is written once.
+///
+/// # Panics
+/// As [`gemm`].
+pub(crate) fn gemm_new<T: Real>(
+    lhs: Matrix<'_, T>,
+    rhs: Matrix<'_, T>,
+    threads: Threads,
+) -> Vec<T> {
+    let len = lhs.rows * rhs.columns;
+    if lhs.columns == 0 {
+        return vec![T::zero(); len];
+    }
+    let mut out = Vec::with_capacity(len);
+    // SAFETY: the vector has room for all elements of the product, of which there is at least one
+    // term each: all are written and none is read before.
+    unsafe {
+        product(out.as_mut_ptr(), rhs.columns, false, lhs, rhs, threads);
+        out.set_len(len);
+    }
+    out
+}
+
+/// Writes the product, or adds it, to rows `row_stride` apart.
+///
+/// # Safety
+/// `out` is valid for `lhs.rows` such rows of `rhs.columns` elements, for reading too if it
+/// accumulates, and overlaps neither matrix.
+unsafe fn product<T: Real>(
+    out: *mut T,
+    row_stride: usize,
+    accumulate: bool,
+    lhs: Matrix<'_, T>,
+    rhs: Matrix<'_, T>,
+    threads: Threads,
+) {
+    assert_eq!(lhs.columns, rhs.rows);
     for m in [lhs, rhs] {
         assert!(end(m.rows, m.columns, m.row_stride, m.column_stride) <= m.data.len());
     }
@@ -109,17 +157,17 @@ pub(crate) fn gemm<T: Real>(
         Threads::One => gemm::Parallelism::None,
         Threads::All => gemm::Parallelism::Rayon(0),
     };
-    // SAFETY: every element the three matrices address lies inside its slice, as asserted above,
-    // and `out` is borrowed mutably, so that it overlaps neither of the others. `Real` is
-    // implemented for f32 and f64 alone, both of which `gemm` supports.
+    // SAFETY: the caller vouches for `out`; every element that the other two address lies inside its
+    // slice, as asserted above. `Real` is implemented for f32 and f64 alone, both of which `gemm`
+    // supports.
     unsafe {
         gemm::gemm(
-            out.rows,
-            out.columns,
+            lhs.rows,
+            rhs.columns,
             lhs.columns,
-            out.data.as_mut_ptr(),
+            out,
             1,
-            out.row_stride as isize,
+            row_stride as isize,
             accumulate,
             lhs.data.as_ptr(),
             lhs.column_stride as isize,

@@ -14,7 +14,7 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
 
 pub(crate) use buffer::Buffer;
 pub use buffer::release_buffers;
-pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm};
+pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm, gemm_new};
 pub(crate) use parallel::{add_in_parallel, for_each_row, min_chunks};
 pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
 pub(crate) use real::Real;

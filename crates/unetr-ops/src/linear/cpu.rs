@@ -2,7 +2,8 @@ use candle_core::{Result, Shape, Tensor, WithDType as _};
 
 use super::OP;
 use crate::cpu::{
-    Locked, Matrix, MatrixMut, Real, Threads, column_sums, for_each_row, for_real, gemm,
+    Locked, Matrix, MatrixMut, Real, Threads, add, column_sums, for_each_row, for_real, gemm,
+    gemm_new,
 };
 use crate::many;
 
@@ -50,11 +51,13 @@ impl Layer {
 
     /// `xs · weightᵀ + bias`
     pub(crate) fn forward<T: Real>(self, xs: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
-        let mut ys = vec![T::zero(); self.rows(xs) * self.outputs];
+        let rows = self.rows(xs);
+        let xs = Matrix::new(xs, rows, self.inputs);
+        let weight = Matrix::new(weight, self.outputs, self.inputs);
+        let mut ys = gemm_new(xs, weight.t(), self.threads(rows));
         if let Some(bias) = bias {
-            for_each_row(&mut ys, self.outputs, |row| row.copy_from_slice(bias));
+            for_each_row(&mut ys, self.outputs, |row| add(row, bias));
         }
-        self.add_to(&mut ys, xs, weight);
         ys
     }
 
@@ -75,33 +78,17 @@ impl Layer {
     /// `grads · weight`
     pub(crate) fn input_gradient<T: Real>(self, grads: &[T], weight: &[T]) -> Vec<T> {
         let rows = grads.len() / self.outputs.max(1);
-        let mut result = vec![T::zero(); rows * self.inputs];
-        let mut out = MatrixMut {
-            data: &mut result,
-            rows,
-            columns: self.inputs,
-            row_stride: self.inputs,
-        };
         let grads = Matrix::new(grads, rows, self.outputs);
         let weight = Matrix::new(weight, self.outputs, self.inputs);
-        gemm(&mut out, false, grads, weight, self.threads(rows));
-        result
+        gemm_new(grads, weight, self.threads(rows))
     }
 
     /// `gradsᵀ · xs`
     pub(crate) fn weight_gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
         let rows = self.rows(xs);
-        let mut result = vec![T::zero(); self.outputs * self.inputs];
-        let mut out = MatrixMut {
-            data: &mut result,
-            rows: self.outputs,
-            columns: self.inputs,
-            row_stride: self.inputs,
-        };
         let grads = Matrix::new(grads, rows, self.outputs);
         let xs = Matrix::new(xs, rows, self.inputs);
-        gemm(&mut out, false, grads.t(), xs, self.threads(rows));
-        result
+        gemm_new(grads.t(), xs, self.threads(rows))
     }
 
     /// The sums of `grads` over the rows.
