@@ -102,6 +102,24 @@ struct Kept<T> {
     hidden: Vec<T>,
 }
 
+/// The gradients of the arguments, last ones first.
+struct Gradients<'a, T> {
+    /// Which arguments have no gradient yet, and whether theirs is wanted.
+    wanted: &'a [bool],
+    values: Vec<Option<Vec<T>>>,
+}
+
+impl<T> Gradients<'_, T> {
+    /// The gradient of the next argument, computed if it is wanted.
+    fn push(&mut self, gradient: impl FnOnce() -> Vec<T>) {
+        let wanted = self.wanted.split_last();
+        self.values.push(wanted.and_then(|(wanted, others)| {
+            self.wanted = others;
+            wanted.then(gradient)
+        }));
+    }
+}
+
 impl<T: Real> Weights<'_, T> {
     fn forward(&self, xs: &[T]) -> Vec<T> {
         self.slot.layer.forward(xs, self.weight, self.bias)
@@ -118,12 +136,12 @@ impl<T: Real> Weights<'_, T> {
     }
 
     /// The gradient of the input; those of the parameters go to `gradients`, last ones first.
-    fn backward(&self, xs: &[T], grads: &[T], gradients: &mut Vec<Vec<T>>) -> Vec<T> {
+    fn backward(&self, xs: &[T], grads: &[T], gradients: &mut Gradients<'_, T>) -> Vec<T> {
         let layer = self.slot.layer;
         if self.bias.is_some() {
-            gradients.push(layer.bias_gradient(grads));
+            gradients.push(|| layer.bias_gradient(grads));
         }
-        gradients.push(layer.weight_gradient(xs, grads));
+        gradients.push(|| layer.weight_gradient(xs, grads));
         layer.input_gradient(grads, self.weight)
     }
 }
@@ -166,10 +184,19 @@ impl Op {
         (ys, kept)
     }
 
-    /// The gradients of all arguments, in their order.
-    fn backward<T: Real>(&self, p: &Parameters<'_, T>, kept: &Kept<T>, grads: &[T]) -> Vec<Vec<T>> {
+    /// The gradients of the arguments that are wanted, in their order.
+    fn backward<T: Real>(
+        &self,
+        p: &Parameters<'_, T>,
+        kept: &Kept<T>,
+        grads: &[T],
+        wanted: &[bool],
+    ) -> Vec<Option<Vec<T>>> {
         let gelu = Pointwise::from(self.gelu);
-        let mut gradients = Vec::new();
+        let mut gradients = Gradients {
+            wanted,
+            values: Vec::new(),
+        };
         let activated = gelu.forward(&kept.hidden);
         let of_activated = p.linear2.backward(&activated, grads, &mut gradients);
         drop(activated);
@@ -178,7 +205,8 @@ impl Op {
         let normed = self.norm.forward(&kept.middle, p.norm2.0, p.norm2.1);
         let of_normed = p.linear1.backward(&normed, &of_hidden, &mut gradients);
         let norm2 = self.norm.backward(&kept.middle, p.norm2.0, &of_normed);
-        gradients.extend([norm2.bias, norm2.weight]);
+        gradients.push(|| norm2.bias);
+        gradients.push(|| norm2.weight);
         let mut of_middle = norm2.input;
         add_in_parallel(&mut of_middle, grads);
 
@@ -189,12 +217,13 @@ impl Op {
         let normed = self.norm.forward(p.xs, p.norm1.0, p.norm1.1);
         let of_normed = p.qkv.backward(&normed, &of_qkv, &mut gradients);
         let norm1 = self.norm.backward(p.xs, p.norm1.0, &of_normed);
-        gradients.extend([norm1.bias, norm1.weight]);
+        gradients.push(|| norm1.bias);
+        gradients.push(|| norm1.weight);
         let mut of_xs = norm1.input;
         add_in_parallel(&mut of_xs, &of_middle);
-        gradients.push(of_xs);
-        gradients.reverse();
-        gradients
+        gradients.push(|| of_xs);
+        gradients.values.reverse();
+        gradients.values
     }
 }
 
@@ -209,7 +238,7 @@ impl<T: Real> many::Backward for Node<T> {
     fn backward(
         &self,
         arguments: &[Tensor],
-        _wanted: &[bool],
+        wanted: &[bool],
         _result: &Tensor,
         grad: &Tensor,
     ) -> Result<Vec<Option<Tensor>>> {
@@ -225,10 +254,13 @@ impl<T: Real> many::Backward for Node<T> {
                 &again
             }
         };
-        let gradients = self.op.backward(&parameters, kept, grads);
+        let gradients = self.op.backward(&parameters, kept, grads, wanted);
         let tensors = gradients.into_iter().zip(arguments);
         tensors
-            .map(|(values, x)| Tensor::from_vec(values, x.shape(), grad.device()).map(Some))
+            .map(|(values, x)| {
+                let tensor = |values| Tensor::from_vec(values, x.shape(), grad.device());
+                values.map(tensor).transpose()
+            })
             .collect()
     }
 }

@@ -210,6 +210,39 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_wanted_has_a_gradient() {
+        let x = arguments(2, 5, HIDDEN, 9);
+        let gradient = |wanted: &[usize], of: usize| {
+            let vars: Vec<_> = x
+                .iter()
+                .map(|x| candle_core::Var::from_tensor(x).unwrap())
+                .collect();
+            let tracked: Vec<Tensor> = vars
+                .iter()
+                .enumerate()
+                .map(|(i, x)| match wanted.contains(&i) {
+                    true => x.as_tensor().clone(),
+                    false => x.as_detached_tensor(),
+                })
+                .collect();
+            let ys = encoder_block(&tracked[0], &block(&tracked, 3, Gelu::Tanh)).unwrap();
+            let grads = ys.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            for (i, var) in vars.iter().enumerate() {
+                assert_eq!(
+                    grads.get(var).is_some(),
+                    wanted.contains(&i),
+                    "argument {i}"
+                );
+            }
+            crate::check::values(grads.get(&vars[of]).unwrap())
+        };
+        let all: Vec<usize> = (0..x.len()).collect();
+        for of in [0, 3, 6, 12] {
+            assert_eq!(gradient(&[of], of), gradient(&all, of));
+        }
+    }
+
+    #[test]
     fn layers_without_a_bias() {
         let x = arguments(2, 3, HIDDEN, 5);
         let unbiased = [&x[..4], &x[5..]].concat();

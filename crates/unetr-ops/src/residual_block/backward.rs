@@ -7,14 +7,14 @@ use crate::conv2d::direct::{Kernel, Write};
 use crate::cpu::{Buffer, Real, add};
 
 impl<T: Real> Block<'_, T> {
-    /// The gradients of all arguments; that of the inputs, one after the other along the channels
-    /// of each image, only if it is wanted.
+    /// The gradients of the arguments, as far as they are wanted; that of the inputs one after the
+    /// other along the channels of each image.
     pub(super) fn backward(
         &self,
         kept: &Kept<T>,
         ys: &[T],
         grads: &[T],
-        input_wanted: bool,
+        wanted: &Wanted,
     ) -> (Option<Vec<T>>, Vec<ConvGradients<T>>) {
         let batch = self.op.sizes.batch;
         let size = self.op.sizes.inputs * self.op.pixels();
@@ -24,7 +24,7 @@ impl<T: Real> Block<'_, T> {
                 Kernel::backward(self.convs[conv].weight, shape, 1, self.frame)
             })
             .collect();
-        let mut of_input = input_wanted.then(|| vec![T::zero(); batch * size]);
+        let mut of_input = wanted.input.then(|| vec![T::zero(); batch * size]);
         let of_images: Vec<Option<&mut [T]>> = match &mut of_input {
             Some(of_input) => of_input.chunks_mut(size).map(Some).collect(),
             None => (0..batch).map(|_| None).collect(),
@@ -40,7 +40,7 @@ impl<T: Real> Block<'_, T> {
                     ys: &ys[image * self.len()..][..self.len()],
                 };
                 let grads = &grads[image * self.len()..][..self.len()];
-                self.backward_image(image, &forward, grads, &turned, of_input)
+                self.backward_image(image, &forward, grads, &turned, wanted, of_input)
             })
             .collect();
         let sum = shares.into_iter().reduce(|mut sum, share| {
@@ -58,6 +58,7 @@ impl<T: Real> Block<'_, T> {
         forward: &ImageForward<'_, T>,
         grads: &[T],
         turned: &[Kernel<T>],
+        wanted: &Wanted,
         mut of_input: Option<&mut [T]>,
     ) -> Vec<ConvGradients<T>> {
         let (frame, pixels, slope) = (self.frame, self.op.pixels(), self.slope());
@@ -75,8 +76,15 @@ impl<T: Real> Block<'_, T> {
             norms[FIRST][channel].activate(self.plane(first, channel), slope, frame, hidden);
         });
         let mut framed = frame.buffer(self.op.sizes.outputs);
-        let of_second =
-            self.conv_gradients(SECOND, &hidden, second, norms, &rectified, &mut framed);
+        let of_second = self.conv_gradients(
+            wanted,
+            SECOND,
+            &hidden,
+            second,
+            norms,
+            &rectified,
+            &mut framed,
+        );
         let mut of_hidden = Buffer::new(self.len());
         let convolve = |conv: usize, framed: &[T], result: &mut [T], write| {
             turned[conv].convolve(framed, result, None, write, self.threads);
@@ -87,14 +95,22 @@ impl<T: Real> Block<'_, T> {
         });
 
         let input = self.framed_input(image);
-        let of_first = self.conv_gradients(FIRST, &input, first, norms, &of_hidden, &mut framed);
+        let of_first =
+            self.conv_gradients(wanted, FIRST, &input, first, norms, &of_hidden, &mut framed);
         if let Some(of_input) = &mut of_input {
             convolve(FIRST, &framed, of_input, Write::Replace);
         }
         let mut gradients = vec![of_first, of_second];
         if self.convs.len() > SHORTCUT {
-            let of_shortcut =
-                self.conv_gradients(SHORTCUT, &input, shortcut, norms, &rectified, &mut framed);
+            let of_shortcut = self.conv_gradients(
+                wanted,
+                SHORTCUT,
+                &input,
+                shortcut,
+                norms,
+                &rectified,
+                &mut framed,
+            );
             gradients.push(of_shortcut);
             if let Some(of_input) = &mut of_input {
                 convolve(SHORTCUT, &framed, of_input, Write::Add);
@@ -109,6 +125,7 @@ impl<T: Real> Block<'_, T> {
     /// the gradient between the two is left in `framed`.
     fn conv_gradients(
         &self,
+        wanted: &Wanted,
         conv: usize,
         input: &[T],
         planes: &[T],
@@ -122,22 +139,25 @@ impl<T: Real> Block<'_, T> {
             norms[conv][channel].backward(plane, grads, frame, framed)
         });
         let (scale, shift) = affine.into_iter().unzip();
-        let mut weight = vec![T::zero(); self.convs[conv].weight.len()];
-        weight_gradient(
-            frame,
-            input,
-            framed,
-            self.op.weight_shape(conv),
-            1,
-            &mut weight,
-            self.threads,
-        );
+        let mut weight = Vec::new();
+        if wanted.weights[conv] {
+            let shape = self.op.weight_shape(conv);
+            weight.resize(self.convs[conv].weight.len(), T::zero());
+            weight_gradient(frame, input, framed, shape, 1, &mut weight, self.threads);
+        }
         ConvGradients {
             weight,
             scale,
             shift,
         }
     }
+}
+
+/// Which gradients are computed.
+pub(super) struct Wanted {
+    pub(super) input: bool,
+    /// Of the weight of each convolution.
+    pub(super) weights: Vec<bool>,
 }
 
 /// What the forward pass of one image has left.
@@ -149,6 +169,7 @@ struct ImageForward<'a, T> {
 
 /// The gradients of a convolution and its normalisation.
 pub(super) struct ConvGradients<T> {
+    /// Empty if it is not wanted.
     pub(super) weight: Vec<T>,
     pub(super) scale: Vec<T>,
     pub(super) shift: Vec<T>,

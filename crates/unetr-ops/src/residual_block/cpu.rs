@@ -1,6 +1,7 @@
 use candle_core::{Result, Shape, Tensor, WithDType as _};
 use rayon::prelude::*;
 
+use super::backward::Wanted;
 use super::forward::{Block, Kept, SECOND};
 use super::{OP, ResidualBlock, Sizes};
 use crate::conv2d::Frame;
@@ -115,8 +116,17 @@ impl<T: Real> many::Backward for Node<T> {
         let [ys, grads] = locked_results.elements()?[..] else {
             candle_core::bail!("{OP}: two results");
         };
-        let input_wanted = wanted[..count].contains(&true);
-        let (of_input, of_convs) = block.backward(&self.kept, ys, grads, input_wanted);
+        let mut weight = count;
+        let weights = op.affine.iter().map(|&affine| {
+            let wanted = wanted[weight];
+            weight += if affine { 3 } else { 1 };
+            wanted
+        });
+        let wanted = Wanted {
+            weights: weights.collect(),
+            input: wanted[..count].contains(&true),
+        };
+        let (of_input, of_convs) = block.backward(&self.kept, ys, grads, &wanted);
         let mut gradients = match of_input {
             Some(of_input) => split(&of_input, op)?.into_iter().map(Some).collect(),
             None => vec![None; count],
@@ -124,7 +134,8 @@ impl<T: Real> many::Backward for Node<T> {
         let device = grad.device();
         for (conv, of_conv) in of_convs.into_iter().enumerate() {
             let shape = op.weight_shape(conv);
-            gradients.push(Some(Tensor::from_vec(of_conv.weight, shape, device)?));
+            let weight = || Tensor::from_vec(of_conv.weight, shape, device);
+            gradients.push(wanted.weights[conv].then(weight).transpose()?);
             if op.affine[conv] {
                 for values in [of_conv.scale, of_conv.shift] {
                     gradients.push(Some(Tensor::from_vec(values, op.sizes.outputs, device)?));
