@@ -62,9 +62,7 @@ impl<T: Real> Block<'_, T> {
         mut of_input: Option<&mut [T]>,
     ) -> Vec<ConvGradients<T>> {
         let (frame, pixels, slope) = (self.frame, self.op.pixels(), self.slope());
-        let (first, others) = forward.planes.split_at(self.len());
-        let (second, shortcut) = others.split_at(self.len());
-        let norms = forward.norms;
+        let (first, norms) = (&forward.planes[..self.len()], forward.norms);
         let mut rectified = Buffer::new(self.len());
         self.each_channel(&mut rectified, pixels, |channel, result| {
             let (ys, grads) = (self.plane(forward.ys, channel), self.plane(grads, channel));
@@ -76,15 +74,8 @@ impl<T: Real> Block<'_, T> {
             norms[FIRST][channel].activate(self.plane(first, channel), slope, frame, hidden);
         });
         let mut framed = frame.buffer(self.op.sizes.outputs);
-        let of_second = self.conv_gradients(
-            wanted,
-            SECOND,
-            &hidden,
-            second,
-            norms,
-            &rectified,
-            &mut framed,
-        );
+        let of_second =
+            self.conv_gradients(wanted, SECOND, &hidden, forward, &rectified, &mut framed);
         let mut of_hidden = Buffer::new(self.len());
         let convolve = |conv: usize, framed: &[T], result: &mut [T], write| {
             turned[conv].convolve(framed, result, None, write, self.threads);
@@ -95,22 +86,14 @@ impl<T: Real> Block<'_, T> {
         });
 
         let input = self.framed_input(image);
-        let of_first =
-            self.conv_gradients(wanted, FIRST, &input, first, norms, &of_hidden, &mut framed);
+        let of_first = self.conv_gradients(wanted, FIRST, &input, forward, &of_hidden, &mut framed);
         if let Some(of_input) = &mut of_input {
             convolve(FIRST, &framed, of_input, Write::Replace);
         }
         let mut gradients = vec![of_first, of_second];
         if self.convs.len() > SHORTCUT {
-            let of_shortcut = self.conv_gradients(
-                wanted,
-                SHORTCUT,
-                &input,
-                shortcut,
-                norms,
-                &rectified,
-                &mut framed,
-            );
+            let of_shortcut =
+                self.conv_gradients(wanted, SHORTCUT, &input, forward, &rectified, &mut framed);
             gradients.push(of_shortcut);
             if let Some(of_input) = &mut of_input {
                 convolve(SHORTCUT, &framed, of_input, Write::Add);
@@ -128,15 +111,15 @@ impl<T: Real> Block<'_, T> {
         wanted: &Wanted,
         conv: usize,
         input: &[T],
-        planes: &[T],
-        norms: &[Vec<Norm<T>>],
+        forward: &ImageForward<'_, T>,
         grads: &[T],
         framed: &mut [T],
     ) -> ConvGradients<T> {
         let frame = self.frame;
+        let planes = &forward.planes[conv * self.len()..][..self.len()];
         let affine = self.each_channel(framed, frame.plane(), |channel, framed| {
             let (plane, grads) = (self.plane(planes, channel), self.plane(grads, channel));
-            norms[conv][channel].backward(plane, grads, frame, framed)
+            forward.norms[conv][channel].backward(plane, grads, frame, framed)
         });
         let (scale, shift) = affine.into_iter().unzip();
         let mut weight = Vec::new();
