@@ -54,11 +54,6 @@ impl Heads {
         Matrix::strided(&qkv[start..], self.tokens, self.size, row)
     }
 
-    /// A matrix of a head, without gaps.
-    fn own<T>(self, values: &[T]) -> Matrix<'_, T> {
-        Matrix::new(values, self.tokens, self.size)
-    }
-
     fn square<T: Real>(self) -> Vec<T> {
         vec![T::zero(); self.tokens * self.tokens]
     }
@@ -163,7 +158,7 @@ impl Heads {
                 for (i, values) in heads.chunks_exact(self.len()).enumerate() {
                     let (head, part) = (i / PARTS, i % PARTS);
                     let column = part * self.hidden() + head * self.size;
-                    let values = self.own(values).data.chunks_exact(self.size);
+                    let values = values.chunks_exact(self.size);
                     for (row, values) in result.chunks_exact_mut(row).zip(values) {
                         row[column..column + self.size].copy_from_slice(values);
                     }

@@ -109,14 +109,7 @@ impl<T: Real> Kernel<T> {
     }
 
     /// Convolves framed planes `[inputs]` to planes `[outputs]` without a border.
-    pub(crate) fn convolve(
-        &self,
-        input: &[T],
-        output: &mut [T],
-        bias: Option<&[T]>,
-        write: Write,
-        threads: Threads,
-    ) {
+    pub(crate) fn convolve(&self, input: &[T], output: &mut [T], write: Write, threads: Threads) {
         let frame = self.frame;
         let pixels = frame.height * frame.width;
         assert_eq!(input.len(), frame.len(self.inputs));
@@ -132,7 +125,6 @@ impl<T: Real> Kernel<T> {
                 kernel: self,
                 input,
                 output,
-                bias,
                 write,
                 panel,
                 rows: strip * rows..end,
@@ -175,7 +167,6 @@ struct Tiles<'a, T> {
     kernel: &'a Kernel<T>,
     input: &'a [T],
     output: SharedOutput<T>,
-    bias: Option<&'a [T]>,
     write: Write,
     panel: usize,
     rows: Range<usize>,
@@ -209,12 +200,8 @@ impl<T: Real> Tiles<'_, T> {
                 break;
             }
             let count = CHANNELS.min(kernel.outputs - channel);
-            let mut bias = [T::zero(); CHANNELS];
-            if let Some(values) = self.bias {
-                bias[..count].copy_from_slice(&values[channel..channel + count]);
-            }
             for position in (start..end).step_by(step) {
-                let tile = self.tile::<S, CHANNELS>(simd, first, position, bias);
+                let tile = self.tile::<S, CHANNELS>(simd, first, position);
                 let last = end.min(position + step);
                 self.store::<S, CHANNELS>(&tile, channel, count, position..last);
             }
@@ -228,14 +215,10 @@ impl<T: Real> Tiles<'_, T> {
         simd: S,
         first: usize,
         position: usize,
-        bias: [T; CHANNELS],
     ) -> [[T::Vector<S>; VECTORS]; CHANNELS] {
         let offsets = &self.kernel.offsets;
         let panel = &self.kernel.panels[self.panel * offsets.len() * PANEL..][first..];
         let mut sums = [[T::splat(simd, T::zero()); VECTORS]; CHANNELS];
-        for (sums, bias) in sums.iter_mut().zip(bias) {
-            *sums = [T::splat(simd, bias); VECTORS];
-        }
         for (tap, &offset) in offsets.iter().enumerate() {
             // SAFETY: `position` is less than `Frame::run`, `offset` at most a plane's last tap;
             // together with the two vectors they stay inside the buffer, of which `Frame::len` keeps

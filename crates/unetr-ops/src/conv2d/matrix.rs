@@ -2,7 +2,7 @@
 //!
 //! A convolution is `weight · patches`, where a column of `patches` holds what one output pixel
 //! sees. The patches of a few output rows at a time are laid out in a buffer that stays in the
-//! second-level cache; a 1×1 kernel of stride 1 needs none. Images and groups are computed in
+//! second-level cache. Images and groups are computed in
 //! parallel; the weight gradients of images are added up in their order, so that results do not
 //! depend on the number of threads.
 
@@ -10,28 +10,14 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::patches::{gather, scatter};
-use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, gemm};
+use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, add, gemm};
 
 /// Elements of the patch buffer.
 const BUFFER: usize = 128 * 1024;
 
 impl Geometry {
-    /// Whether the patches are the input itself.
-    fn is_pointwise(&self) -> bool {
-        (
-            self.kernel_height,
-            self.kernel_width,
-            self.stride,
-            self.padding,
-        ) == (1, 1, 1, 0)
-            && (self.height, self.width) == (self.out_height, self.out_width)
-    }
-
     /// How many output rows are computed at a time.
     fn strip(&self) -> usize {
-        if self.is_pointwise() {
-            return self.out_height;
-        }
         (BUFFER / (self.patch_size() * self.out_width).max(1)).clamp(1, self.out_height.max(1))
     }
 
@@ -45,26 +31,18 @@ impl Geometry {
 
     /// Elements of the patch buffer of a strip.
     fn buffer_len(&self) -> usize {
-        if self.is_pointwise() {
-            0
-        } else {
-            self.patch_size() * self.strip() * self.out_width
-        }
+        self.patch_size() * self.strip() * self.out_width
     }
 
     /// The patches of a strip of output rows: `[patch size, rows·out_width]`.
     fn patches<'a, T: Real>(
         &self,
-        input: &'a [T],
+        input: &[T],
         buffer: &'a mut [T],
         (start, rows): (usize, usize),
     ) -> Matrix<'a, T> {
-        let columns = rows * self.out_width;
-        if self.is_pointwise() {
-            return Matrix::new(input, self.patch_size(), columns);
-        }
         gather(self, input, buffer, start, rows);
-        Matrix::new(buffer, self.patch_size(), columns)
+        Matrix::new(buffer, self.patch_size(), rows * self.out_width)
     }
 }
 
@@ -127,18 +105,14 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                 let columns = rows * g.out_width;
                 let strip = &output[start * g.out_width..];
                 let output = Matrix::strided(strip, g.group_outputs(), columns, out_plane);
-                let pointwise = g.is_pointwise();
-                let data = if pointwise { &mut *input } else { &mut *buffer };
                 let mut out = MatrixMut {
-                    data,
+                    data: &mut buffer,
                     rows: g.patch_size(),
                     columns,
                     row_stride: columns,
                 };
                 gemm(&mut out, false, weight.t(), output, threads);
-                if !pointwise {
-                    scatter(g, &buffer, input, start, rows);
-                }
+                scatter(g, &buffer, input, start, rows);
             }
         });
     input
@@ -173,12 +147,18 @@ pub(super) fn weight_gradient<T: Real>(g: &Geometry, input: &[T], output: &[T]) 
             share
         })
         .collect();
+    sum_over_images(g, &shares)
+}
+
+/// The weight from its shares, one for every group of every image.
+pub(super) fn sum_over_images<T: Real>(g: &Geometry, shares: &[Vec<T>]) -> Vec<T> {
+    let weight_task = g.group_outputs() * g.patch_size();
     let mut weight = vec![T::zero(); g.groups * weight_task];
     for (task, share) in shares.iter().enumerate() {
-        let weight = &mut weight[task % g.groups * weight_task..][..weight_task];
-        for (sum, &share) in weight.iter_mut().zip(share) {
-            *sum += share;
-        }
+        add(
+            &mut weight[task % g.groups * weight_task..][..weight_task],
+            share,
+        );
     }
     weight
 }

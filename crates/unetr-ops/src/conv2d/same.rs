@@ -10,6 +10,7 @@ use super::correlate;
 use super::direct::{Kernel, Write};
 use super::frame::Frame;
 use super::geometry::Geometry;
+use super::matrix::sum_over_images;
 use crate::cpu::{Buffer, Real, Threads};
 
 /// The planes of one group of one image, framed.
@@ -43,31 +44,13 @@ fn convolve<T: Real>(frame: Frame, planes: &[T], kernels: &[Kernel<T>], batch: u
         .for_each(|(task, (result, planes))| {
             let kernel = &kernels[task % kernels.len()];
             let framed = framed(frame, planes);
-            kernel.convolve(&framed, result, None, Write::Replace, threads);
+            kernel.convolve(&framed, result, Write::Replace, threads);
         });
     result
 }
 
-/// The kernels of all groups.
-fn kernels<T: Real>(
-    g: &Geometry,
-    weight: &[T],
-    make: impl Fn(&[T], (usize, usize, usize, usize)) -> Kernel<T>,
-) -> Vec<Kernel<T>> {
-    weight
-        .chunks(g.group_outputs() * g.patch_size())
-        .map(|weight| make(weight, group_shape(g)))
-        .collect()
-}
-
 pub(super) fn forward<T: Real>(g: &Geometry, frame: Frame, input: &[T], weight: &[T]) -> Vec<T> {
-    if input.is_empty() || weight.is_empty() {
-        return vec![T::zero(); g.batch * g.outputs * g.out_height * g.out_width];
-    }
-    let kernels = kernels(g, weight, |weight, shape| {
-        Kernel::forward(weight, shape, g.dilation, frame)
-    });
-    convolve(frame, input, &kernels, g.batch)
+    by_groups(g, frame, input, weight, Kernel::forward, g.outputs)
 }
 
 pub(super) fn input_gradient<T: Real>(
@@ -76,13 +59,26 @@ pub(super) fn input_gradient<T: Real>(
     output: &[T],
     weight: &[T],
 ) -> Vec<T> {
-    if output.is_empty() || weight.is_empty() {
-        return vec![T::zero(); g.batch * g.inputs * g.height * g.width];
+    by_groups(g, frame, output, weight, Kernel::backward, g.inputs)
+}
+
+/// `planes * kernel` with the kernels that `make` gives for every group, to so many channels.
+fn by_groups<T: Real>(
+    g: &Geometry,
+    frame: Frame,
+    planes: &[T],
+    weight: &[T],
+    make: fn(&[T], (usize, usize, usize, usize), usize, Frame) -> Kernel<T>,
+    channels: usize,
+) -> Vec<T> {
+    if planes.is_empty() || weight.is_empty() {
+        return vec![T::zero(); g.batch * channels * frame.height * frame.width];
     }
-    let kernels = kernels(g, weight, |weight, shape| {
-        Kernel::backward(weight, shape, g.dilation, frame)
-    });
-    convolve(frame, output, &kernels, g.batch)
+    let kernels: Vec<Kernel<T>> = weight
+        .chunks(g.group_outputs() * g.patch_size())
+        .map(|weight| make(weight, group_shape(g), g.dilation, frame))
+        .collect();
+    convolve(frame, planes, &kernels, g.batch)
 }
 
 pub(super) fn weight_gradient<T: Real>(
@@ -93,9 +89,8 @@ pub(super) fn weight_gradient<T: Real>(
 ) -> Vec<T> {
     let pixels = frame.height * frame.width;
     let weight_task = g.group_outputs() * g.patch_size();
-    let mut weight = vec![T::zero(); g.groups * weight_task];
     if input.is_empty() || output.is_empty() {
-        return weight;
+        return vec![T::zero(); g.groups * weight_task];
     }
     let threads = Threads::inside(g.batch * g.groups);
     let shares: Vec<Vec<T>> = input
@@ -116,11 +111,5 @@ pub(super) fn weight_gradient<T: Real>(
             share
         })
         .collect();
-    for (task, share) in shares.iter().enumerate() {
-        let weight = &mut weight[task % g.groups * weight_task..][..weight_task];
-        for (sum, &share) in weight.iter_mut().zip(share) {
-            *sum += share;
-        }
-    }
-    weight
+    sum_over_images(g, &shares)
 }

@@ -78,7 +78,7 @@ impl<T: Real> Block<'_, T> {
             self.conv_gradients(wanted, SECOND, &hidden, forward, &rectified, &mut framed);
         let mut of_hidden = Buffer::new(self.len());
         let convolve = |conv: usize, framed: &[T], result: &mut [T], write| {
-            turned[conv].convolve(framed, result, None, write, self.threads);
+            turned[conv].convolve(framed, result, write, self.threads);
         };
         convolve(SECOND, &framed, &mut of_hidden, Write::Replace);
         self.each_channel(&mut of_hidden, pixels, |channel, grads| {

@@ -116,7 +116,7 @@ impl<'a, T: Real> Block<'a, T> {
     /// A convolution of a framed image and the statistics of its result.
     fn convolve(&self, conv: usize, framed: &[T], output: &mut [T]) -> Vec<Norm<T>> {
         let Conv { kernel, affine, .. } = &self.convs[conv];
-        kernel.convolve(framed, output, None, Write::Replace, self.threads);
+        kernel.convolve(framed, output, Write::Replace, self.threads);
         self.each_channel(output, self.op.pixels(), |channel, plane| {
             let (weight, bias) = affine[channel];
             Norm::of(plane, self.op.eps, weight, bias)
