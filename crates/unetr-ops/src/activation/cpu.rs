@@ -5,7 +5,7 @@ use candle_core::{
 use rayon::prelude::*;
 
 use super::{Activation, Gelu};
-use crate::cpu::{Real, elements, for_real, min_chunks, vectorised};
+use crate::cpu::{Real, elements, for_real, min_chunks, vectorised, zeros};
 
 const CHUNK: usize = 4 * 1024;
 
@@ -34,15 +34,17 @@ impl From<Activation> for Pointwise {
 }
 
 impl Pointwise {
-    pub(crate) fn forward<T: Real>(self, xs: &[T]) -> Vec<T> {
+    pub(crate) fn forward<T: Real>(self, xs: &[T], ys: &mut [T]) {
         match self {
             Self::Gelu(Gelu::Tanh) => map(
                 xs,
+                ys,
                 #[inline(always)]
                 |x| T::of(0.5) * x * (T::one() + tanh_argument(x).tanh()),
             ),
             Self::Gelu(Gelu::Erf) => map(
                 xs,
+                ys,
                 #[inline(always)]
                 |x| x * normal_cdf(x),
             ),
@@ -50,6 +52,7 @@ impl Pointwise {
                 let slope = T::of(slope);
                 map(
                     xs,
+                    ys,
                     #[inline(always)]
                     |x| if x >= T::zero() { x } else { slope * x },
                 )
@@ -57,7 +60,8 @@ impl Pointwise {
         }
     }
 
-    pub(crate) fn backward<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
+    /// The gradient of the input, in place of that of the result.
+    pub(crate) fn backward<T: Real>(self, xs: &[T], grads: &mut [T]) {
         match self {
             Self::Gelu(Gelu::Tanh) => zip_map(
                 xs,
@@ -116,8 +120,7 @@ fn normal_cdf<T: Real>(x: T) -> T {
     T::of(0.5) * (T::one() + (x * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf())
 }
 
-fn map<T: Real>(xs: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    let mut ys = vec![T::zero(); xs.len()];
+fn map<T: Real>(xs: &[T], ys: &mut [T], f: impl Fn(T) -> T + Sync) {
     ys.par_chunks_mut(CHUNK)
         .zip(xs.par_chunks(CHUNK))
         .with_min_len(min_chunks(CHUNK))
@@ -128,24 +131,20 @@ fn map<T: Real>(xs: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
                 }
             });
         });
-    ys
 }
 
-fn zip_map<T: Real>(xs: &[T], grads: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    let mut ys = vec![T::zero(); xs.len()];
-    let chunks = ys
+fn zip_map<T: Real>(xs: &[T], grads: &mut [T], f: impl Fn(T, T) -> T + Sync) {
+    let chunks = grads
         .par_chunks_mut(CHUNK)
         .zip(xs.par_chunks(CHUNK))
-        .zip(grads.par_chunks(CHUNK))
         .with_min_len(min_chunks(CHUNK));
-    chunks.for_each(|((ys, xs), grads)| {
+    chunks.for_each(|(grads, xs)| {
         vectorised!({
-            for ((y, &x), &grad) in ys.iter_mut().zip(xs).zip(grads) {
-                *y = f(x, grad);
+            for (grad, &x) in grads.iter_mut().zip(xs) {
+                *grad = f(x, *grad);
             }
         });
     });
-    ys
 }
 
 impl CustomOp1 for Pointwise {
@@ -155,7 +154,9 @@ impl CustomOp1 for Pointwise {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         for_real!(storage, T => {
-            let ys = self.forward::<T>(elements(storage, layout)?);
+            let xs: &[T] = elements(storage, layout)?;
+            let mut ys = zeros(xs.len());
+            self.forward(xs, &mut ys);
             Ok((T::to_cpu_storage_owned(ys), layout.shape().clone()))
         })
     }
@@ -184,8 +185,9 @@ impl CustomOp2 for PointwiseBackward {
     ) -> Result<(CpuStorage, Shape)> {
         for_real!(xs, T => {
             let xs: &[T] = elements(xs, xs_layout)?;
-            let ys = self.0.backward(xs, elements(grads, grads_layout)?);
-            Ok((T::to_cpu_storage_owned(ys), xs_layout.shape().clone()))
+            let mut grads: Vec<T> = elements(grads, grads_layout)?.to_vec();
+            self.0.backward(xs, &mut grads);
+            Ok((T::to_cpu_storage_owned(grads), xs_layout.shape().clone()))
         })
     }
 }

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::OP;
 use crate::cpu::{
-    Locked, Matrix, MatrixMut, Real, Threads, dot, for_real, gemm, min_chunks, sum, vectorised,
+    Buffer, Locked, Matrix, MatrixMut, Real, Threads, dot, for_real, gemm, min_chunks, sum,
+    vectorised, zeros,
 };
 use crate::many;
 
@@ -15,7 +16,8 @@ pub(super) fn attention(qkv: &Tensor, sizes: Heads) -> Result<Tensor> {
     let shape = Shape::from((sizes.batch, sizes.tokens, sizes.hidden()));
     let locked = Locked::new(&arguments);
     for_real!(qkv, T => {
-        let mixed = sizes.forward::<T>(locked.elements()?[0]);
+        let mut mixed = zeros(shape.elem_count());
+        sizes.forward::<T>(locked.elements()?[0], &mut mixed);
         drop(locked);
         many::node(OP, &arguments, (T::to_cpu_storage_owned(mixed), shape), sizes)
     })
@@ -54,8 +56,8 @@ impl Heads {
         Matrix::strided(&qkv[start..], self.tokens, self.size, row)
     }
 
-    fn square<T: Real>(self) -> Vec<T> {
-        vec![T::zero(); self.tokens * self.tokens]
+    fn square<T: Real>(self) -> Buffer<T> {
+        Buffer::new(self.tokens * self.tokens)
     }
 
     fn scale(self) -> f64 {
@@ -63,7 +65,7 @@ impl Heads {
     }
 
     /// The attention weights of a task.
-    fn weights<T: Real>(self, qkv: &[T], task: usize) -> Vec<T> {
+    fn weights<T: Real>(self, qkv: &[T], task: usize) -> Buffer<T> {
         let mut weights = self.square();
         let (queries, keys) = (self.part(qkv, task, QUERIES), self.part(qkv, task, KEYS));
         product(&mut weights, queries, keys.t());
@@ -94,8 +96,8 @@ impl Heads {
     }
 
     /// `[batch, tokens, hidden]` from `[batch, tokens, 3·hidden]`
-    pub(crate) fn forward<T: Real>(self, qkv: &[T]) -> Vec<T> {
-        let mut heads = vec![T::zero(); self.batch * self.heads * self.len()];
+    pub(crate) fn forward<T: Real>(self, qkv: &[T], mixed: &mut [T]) {
+        let mut heads = Buffer::new(mixed.len());
         heads
             .par_chunks_mut(self.len())
             .with_min_len(self.min_tasks())
@@ -105,18 +107,18 @@ impl Heads {
                 let weights = Matrix::new(&weights, self.tokens, self.tokens);
                 product(mixed, weights, self.part(qkv, task, VALUES));
             });
-        self.interleave::<T, 1>(&heads)
+        self.interleave::<T, 1>(&heads, mixed);
     }
 
     /// The gradient of `qkv` from that of the result.
-    pub(crate) fn backward<T: Real>(self, qkv: &[T], grads: &[T]) -> Vec<T> {
-        let mut heads = vec![T::zero(); self.batch * self.heads * 3 * self.len()];
+    pub(crate) fn backward<T: Real>(self, qkv: &[T], grads: &[T], of_qkv: &mut [T]) {
+        let mut heads = Buffer::new(of_qkv.len());
         heads
             .par_chunks_mut(3 * self.len())
             .with_min_len(self.min_tasks())
             .enumerate()
             .for_each(|(task, result)| self.backward_head(qkv, grads, task, result));
-        self.interleave::<T, 3>(&heads)
+        self.interleave::<T, 3>(&heads, of_qkv);
     }
 
     /// With weights `P = softmax(S)`, `∂S = P ∘ (∂P - rowsum(P ∘ ∂P))`.
@@ -147,9 +149,8 @@ impl Heads {
     }
 
     /// `[batch, tokens, parts·hidden]` from `[batch, heads, parts, tokens, size]`
-    fn interleave<T: Real, const PARTS: usize>(self, heads: &[T]) -> Vec<T> {
+    fn interleave<T: Real, const PARTS: usize>(self, heads: &[T], result: &mut [T]) {
         let row = PARTS * self.hidden();
-        let mut result = vec![T::zero(); heads.len()];
         result
             .par_chunks_mut((self.tokens * row).max(1))
             .zip(heads.par_chunks((self.tokens * row).max(1)))
@@ -164,7 +165,6 @@ impl Heads {
                     }
                 }
             });
-        result
     }
 }
 
@@ -190,11 +190,9 @@ impl many::Backward for Heads {
         let grads = [grad.clone()];
         let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
         for_real!(grad, T => {
-            let of_qkv = Heads::backward::<T>(
-                *self,
-                locked.elements()?[0],
-                locked_grads.elements()?[0],
-            );
+            let qkv = locked.elements::<T>()?[0];
+            let mut of_qkv = zeros(qkv.len());
+            Heads::backward(*self, qkv, locked_grads.elements()?[0], &mut of_qkv);
             Tensor::from_vec(of_qkv, arguments[0].shape(), grad.device()).map(|x| vec![Some(x)])
         })
     }

@@ -25,6 +25,11 @@ pub(crate) use sums::{
     add, add_constant, centred_dot, centred_sum_of_squares, column_sums, dot, sum,
 };
 
+/// So many zeros.
+pub(crate) fn zeros<T: Real>(len: usize) -> Vec<T> {
+    vec![T::zero(); len]
+}
+
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.
 pub(crate) fn runs_on_cpu(xs: &Tensor) -> bool {
     xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64)

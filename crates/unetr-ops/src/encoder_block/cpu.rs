@@ -1,12 +1,13 @@
 use candle_core::{Result, Tensor, WithDType as _};
 
+use super::forward::Kept;
 use super::{Dense, EncoderBlock, Keep, OP};
 use crate::activation::Pointwise;
 use crate::attention::Heads;
-use crate::cpu::{Locked, Real, add, add_in_parallel, for_each_row, for_real};
+use crate::cpu::{Locked, Real, for_real};
 use crate::layer_norm::LayerNorm;
 use crate::linear::Layer;
-use crate::{Gelu, many};
+use crate::many;
 
 pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     let (batch, tokens, hidden) = xs.dims3()?;
@@ -33,7 +34,7 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
             heads: block.heads,
             size: hidden / block.heads,
         },
-        gelu: block.gelu,
+        gelu: block.gelu.into(),
         qkv,
         projection,
         linear1,
@@ -46,8 +47,8 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
     let locked = Locked::new(&arguments);
     for_real!(xs, T => {
         let parameters = op.parameters::<T>(&locked.elements()?);
-        let (ys, kept) = op.forward(&parameters);
-        let kept = (block.keep == Keep::Activations).then_some(kept);
+        let wants = block.keep == Keep::Activations && many::tracked(&arguments);
+        let (ys, kept) = op.forward(&parameters, wants);
         drop(locked);
         let result = (T::to_cpu_storage_owned(ys), xs.shape().clone());
         many::node(OP, &arguments, result, Node { op, kept })
@@ -56,10 +57,10 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
 
 /// Everything about a block but its numbers.
 #[derive(Debug, Clone)]
-struct Op {
-    norm: LayerNorm,
-    heads: Heads,
-    gelu: Gelu,
+pub(super) struct Op {
+    pub(super) norm: LayerNorm,
+    pub(super) heads: Heads,
+    pub(super) gelu: Pointwise,
     qkv: Slot,
     projection: Slot,
     linear1: Slot,
@@ -74,76 +75,21 @@ struct Slot {
 
 /// The numbers of a layer.
 #[derive(Clone, Copy)]
-struct Weights<'a, T> {
-    slot: Slot,
-    weight: &'a [T],
-    bias: Option<&'a [T]>,
+pub(super) struct Weights<'a, T> {
+    pub(super) layer: Layer,
+    pub(super) weight: &'a [T],
+    pub(super) bias: Option<&'a [T]>,
 }
 
 /// The numbers of a block, in the order of its arguments.
-struct Parameters<'a, T> {
-    xs: &'a [T],
-    norm1: (&'a [T], &'a [T]),
-    qkv: Weights<'a, T>,
-    projection: Weights<'a, T>,
-    norm2: (&'a [T], &'a [T]),
-    linear1: Weights<'a, T>,
-    linear2: Weights<'a, T>,
-}
-
-/// What the forward pass keeps.
-#[derive(Debug)]
-struct Kept<T> {
-    qkv: Vec<T>,
-    mixed: Vec<T>,
-    /// The sum after the attention.
-    middle: Vec<T>,
-    /// The MLP's hidden layer before its GELU.
-    hidden: Vec<T>,
-}
-
-/// The gradients of the arguments, last ones first.
-struct Gradients<'a, T> {
-    /// Which arguments have no gradient yet, and whether theirs is wanted.
-    wanted: &'a [bool],
-    values: Vec<Option<Vec<T>>>,
-}
-
-impl<T> Gradients<'_, T> {
-    /// The gradient of the next argument, computed if it is wanted.
-    fn push(&mut self, gradient: impl FnOnce() -> Vec<T>) {
-        let wanted = self.wanted.split_last();
-        self.values.push(wanted.and_then(|(wanted, others)| {
-            self.wanted = others;
-            wanted.then(gradient)
-        }));
-    }
-}
-
-impl<T: Real> Weights<'_, T> {
-    fn forward(&self, xs: &[T]) -> Vec<T> {
-        self.slot.layer.forward(xs, self.weight, self.bias)
-    }
-
-    /// `residual + forward(xs)`
-    fn forward_residual(&self, xs: &[T], residual: &[T]) -> Vec<T> {
-        let mut ys = residual.to_vec();
-        if let Some(bias) = self.bias {
-            for_each_row(&mut ys, bias.len(), |row| add(row, bias));
-        }
-        self.slot.layer.add_to(&mut ys, xs, self.weight);
-        ys
-    }
-
-    /// The gradient of the input; those of the parameters go to `gradients`, last ones first.
-    fn backward(&self, xs: &[T], grads: &[T], gradients: &mut Gradients<'_, T>) -> Vec<T> {
-        let layer = self.slot.layer;
-        if self.bias.is_some() {
-            gradients.push(|| layer.bias_gradient(grads));
-        }
-        gradients.push(|| layer.weight_gradient(xs, grads));
-        layer.input_gradient(grads, self.weight)
-    }
+pub(super) struct Parameters<'a, T> {
+    pub(super) xs: &'a [T],
+    pub(super) norm1: (&'a [T], &'a [T]),
+    pub(super) qkv: Weights<'a, T>,
+    pub(super) projection: Weights<'a, T>,
+    pub(super) norm2: (&'a [T], &'a [T]),
+    pub(super) linear1: Weights<'a, T>,
+    pub(super) linear2: Weights<'a, T>,
 }
 
 impl Op {
@@ -151,7 +97,7 @@ impl Op {
         let mut arguments = arguments.iter().copied();
         let mut next = || arguments.next().unwrap_or_default();
         let weights = |next: &mut dyn FnMut() -> &'a [T], slot: Slot| Weights {
-            slot,
+            layer: slot.layer,
             weight: next(),
             bias: slot.biased.then(next),
         };
@@ -165,73 +111,13 @@ impl Op {
             linear2: weights(&mut next, self.linear2),
         }
     }
-
-    fn forward<T: Real>(&self, p: &Parameters<'_, T>) -> (Vec<T>, Kept<T>) {
-        let normed = self.norm.forward(p.xs, p.norm1.0, p.norm1.1);
-        let qkv = p.qkv.forward(&normed);
-        let mixed = self.heads.forward(&qkv);
-        let middle = p.projection.forward_residual(&mixed, p.xs);
-        let normed = self.norm.forward(&middle, p.norm2.0, p.norm2.1);
-        let hidden = p.linear1.forward(&normed);
-        let activated = Pointwise::from(self.gelu).forward(&hidden);
-        let ys = p.linear2.forward_residual(&activated, &middle);
-        let kept = Kept {
-            qkv,
-            mixed,
-            middle,
-            hidden,
-        };
-        (ys, kept)
-    }
-
-    /// The gradients of the arguments that are wanted, in their order.
-    fn backward<T: Real>(
-        &self,
-        p: &Parameters<'_, T>,
-        kept: &Kept<T>,
-        grads: &[T],
-        wanted: &[bool],
-    ) -> Vec<Option<Vec<T>>> {
-        let gelu = Pointwise::from(self.gelu);
-        let mut gradients = Gradients {
-            wanted,
-            values: Vec::new(),
-        };
-        let activated = gelu.forward(&kept.hidden);
-        let of_activated = p.linear2.backward(&activated, grads, &mut gradients);
-        drop(activated);
-        let of_hidden = gelu.backward(&kept.hidden, &of_activated);
-        drop(of_activated);
-        let normed = self.norm.forward(&kept.middle, p.norm2.0, p.norm2.1);
-        let of_normed = p.linear1.backward(&normed, &of_hidden, &mut gradients);
-        let norm2 = self.norm.backward(&kept.middle, p.norm2.0, &of_normed);
-        gradients.push(|| norm2.bias);
-        gradients.push(|| norm2.weight);
-        let mut of_middle = norm2.input;
-        add_in_parallel(&mut of_middle, grads);
-
-        let of_mixed = p
-            .projection
-            .backward(&kept.mixed, &of_middle, &mut gradients);
-        let of_qkv = self.heads.backward(&kept.qkv, &of_mixed);
-        let normed = self.norm.forward(p.xs, p.norm1.0, p.norm1.1);
-        let of_normed = p.qkv.backward(&normed, &of_qkv, &mut gradients);
-        let norm1 = self.norm.backward(p.xs, p.norm1.0, &of_normed);
-        gradients.push(|| norm1.bias);
-        gradients.push(|| norm1.weight);
-        let mut of_xs = norm1.input;
-        add_in_parallel(&mut of_xs, &of_middle);
-        gradients.push(|| of_xs);
-        gradients.values.reverse();
-        gradients.values
-    }
 }
 
 /// The block in Candle's graph.
-struct Node<T> {
+struct Node<T: Real> {
     op: Op,
     /// Nothing if it is to be computed again.
-    kept: Option<Kept<T>>,
+    kept: Option<Vec<Kept<T>>>,
 }
 
 impl<T: Real> many::Backward for Node<T> {
@@ -250,7 +136,7 @@ impl<T: Real> many::Backward for Node<T> {
         let kept = match &self.kept {
             Some(kept) => kept,
             None => {
-                again = self.op.forward(&parameters).1;
+                again = self.op.forward(&parameters, true).1.unwrap_or_default();
                 &again
             }
         };

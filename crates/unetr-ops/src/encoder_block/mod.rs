@@ -5,8 +5,10 @@
 //! the attention mixes, the sum in the middle and the hidden layer of the MLP before its GELU; the
 //! rest is cheap to compute again.
 
+mod backward;
 mod composed;
 mod cpu;
+mod forward;
 
 use candle_core::{Result, Tensor};
 

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use super::OP;
 use crate::cpu::{
     Locked, Real, add, centred_dot, centred_sum_of_squares, for_real, min_chunks, sum, vectorised,
+    zeros,
 };
 use crate::many;
 
@@ -16,7 +17,8 @@ pub(super) fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) 
     let locked = Locked::new(&arguments);
     for_real!(xs, T => {
         let slices = locked.elements::<T>()?;
-        let ys = op.forward(slices[0], slices[1], slices[2]);
+        let mut ys = zeros(slices[0].len());
+        op.forward(slices[0], slices[1], slices[2], &mut ys);
         drop(locked);
         let result = (T::to_cpu_storage_owned(ys), xs.shape().clone());
         many::node(OP, &arguments, result, op)
@@ -29,11 +31,30 @@ pub(crate) struct LayerNorm {
     pub(crate) eps: f64,
 }
 
-/// The gradients of the input, the weight and the bias.
+/// The gradients of the weight and the bias.
+#[derive(Debug)]
 pub(crate) struct Gradients<T> {
-    pub(crate) input: Vec<T>,
     pub(crate) weight: Vec<T>,
     pub(crate) bias: Vec<T>,
+}
+
+impl<T: Real> Gradients<T> {
+    fn zeros(size: usize) -> Self {
+        Self {
+            weight: vec![T::zero(); size],
+            bias: vec![T::zero(); size],
+        }
+    }
+
+    /// The sum over the parts of the rows, in their order.
+    pub(crate) fn sum<'a>(size: usize, parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::zeros(size);
+        for part in parts {
+            add(&mut sum.weight, &part.weight);
+            add(&mut sum.bias, &part.bias);
+        }
+        sum
+    }
 }
 
 impl LayerNorm {
@@ -45,9 +66,8 @@ impl LayerNorm {
         (mean, T::of(1. / (variance + self.eps).sqrt()))
     }
 
-    pub(crate) fn forward<T: Real>(self, xs: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
+    pub(crate) fn forward<T: Real>(self, xs: &[T], weight: &[T], bias: &[T], ys: &mut [T]) {
         let size = weight.len();
-        let mut ys = vec![T::zero(); xs.len()];
         ys.par_chunks_mut(size)
             .zip(xs.par_chunks(size))
             .with_min_len(min_chunks(size))
@@ -59,19 +79,24 @@ impl LayerNorm {
                     }
                 });
             });
-        ys
     }
 
-    pub(crate) fn backward<T: Real>(self, xs: &[T], weight: &[T], grads: &[T]) -> Gradients<T> {
+    /// Writes the gradient of the input.
+    pub(crate) fn backward<T: Real>(
+        self,
+        xs: &[T],
+        weight: &[T],
+        grads: &[T],
+        input: &mut [T],
+    ) -> Gradients<T> {
         let size = weight.len();
-        let mut input = vec![T::zero(); xs.len()];
-        let shares: Vec<(Vec<T>, Vec<T>)> = input
+        let shares: Vec<Gradients<T>> = input
             .par_chunks_mut(size * ROWS)
             .zip(xs.par_chunks(size * ROWS))
             .zip(grads.par_chunks(size * ROWS))
             .with_min_len(min_chunks(size * ROWS))
             .map(|((input, xs), grads)| {
-                let mut share = (vec![T::zero(); size], vec![T::zero(); size]);
+                let mut share = Gradients::zeros(size);
                 let rows = input.chunks_exact_mut(size).zip(xs.chunks_exact(size));
                 for ((input, xs), grads) in rows.zip(grads.chunks_exact(size)) {
                     self.backward_row(xs, weight, grads, input, &mut share);
@@ -79,16 +104,7 @@ impl LayerNorm {
                 share
             })
             .collect();
-        let (mut of_weight, mut of_bias) = (vec![T::zero(); size], vec![T::zero(); size]);
-        for (weight, bias) in &shares {
-            add(&mut of_weight, weight);
-            add(&mut of_bias, bias);
-        }
-        Gradients {
-            input,
-            weight: of_weight,
-            bias: of_bias,
-        }
+        Gradients::sum(size, &shares)
     }
 
     fn backward_row<T: Real>(
@@ -97,12 +113,12 @@ impl LayerNorm {
         weight: &[T],
         grads: &[T],
         input: &mut [T],
-        (of_weight, of_bias): &mut (Vec<T>, Vec<T>),
+        share: &mut Gradients<T>,
     ) {
         let count = xs.len() as f64;
         let (mean, inverse) = self.statistics(xs);
         vectorised!({
-            let sums = of_weight.iter_mut().zip(of_bias.iter_mut());
+            let sums = share.weight.iter_mut().zip(share.bias.iter_mut());
             let row = input.iter_mut().zip(xs).zip(grads).zip(weight);
             for ((((input, &x), &grad), &weight), (of_weight, of_bias)) in row.zip(sums) {
                 *input = grad * weight;
@@ -133,7 +149,9 @@ impl many::Backward for LayerNorm {
         let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
         for_real!(grad, T => {
             let (slices, grads) = (locked.elements::<T>()?, locked_grads.elements()?[0]);
-            let Gradients { input, weight, bias } = LayerNorm::backward(*self, slices[0], slices[1], grads);
+            let mut input = zeros(grads.len());
+            let Gradients { weight, bias } =
+                LayerNorm::backward(*self, slices[0], slices[1], grads, &mut input);
             let device = grad.device();
             Ok(vec![
                 Some(Tensor::from_vec(input, grad.shape(), device)?),

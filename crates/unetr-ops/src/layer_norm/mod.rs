@@ -5,7 +5,7 @@ mod cpu;
 
 use candle_core::{Result, Tensor};
 
-pub(crate) use cpu::LayerNorm;
+pub(crate) use cpu::{Gradients, LayerNorm};
 
 use crate::cpu::runs_on_cpu;
 use crate::error::{check_shape, shape_error};

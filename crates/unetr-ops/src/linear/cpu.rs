@@ -2,8 +2,7 @@ use candle_core::{Result, Shape, Tensor, WithDType as _};
 
 use super::OP;
 use crate::cpu::{
-    Locked, Matrix, MatrixMut, Real, Threads, add, column_sums, for_each_row, for_real, gemm,
-    gemm_new,
+    Locked, Matrix, Real, Threads, add, column_sums, for_each_row, for_real, gemm_new,
 };
 use crate::many;
 
@@ -59,20 +58,6 @@ impl Layer {
             for_each_row(&mut ys, self.outputs, |row| add(row, bias));
         }
         ys
-    }
-
-    /// `ys += xs · weightᵀ`
-    pub(crate) fn add_to<T: Real>(self, ys: &mut [T], xs: &[T], weight: &[T]) {
-        let rows = self.rows(xs);
-        let mut out = MatrixMut {
-            data: ys,
-            rows,
-            columns: self.outputs,
-            row_stride: self.outputs,
-        };
-        let xs = Matrix::new(xs, rows, self.inputs);
-        let weight = Matrix::new(weight, self.outputs, self.inputs);
-        gemm(&mut out, true, xs, weight.t(), self.threads(rows));
     }
 
     /// `grads · weight`
