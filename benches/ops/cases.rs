@@ -1,27 +1,28 @@
 //! The operations and their shapes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use unetr::ops::{
-    Activation, AdamStep, Affine, Conv2dConfig, ConvTranspose2dConfig, Dense, Dropout,
-    EncoderBlock, Epilogue, Gelu, JaccardReduction, Keep, Mode, NormedConv, ResidualBlock,
-    adam_step, attention, conv_transpose2d, conv2d, cross_entropy, encoder_block, gelu,
-    instance_norm, layer_norm, linear, residual_block, soft_jaccard,
+    Activation, AdamStep, Affine, Conv2dConfig, ConvTranspose2dConfig, Dropout, Epilogue, Gelu,
+    JaccardReduction, Mode, adam_step, attention, conv_transpose2d, conv2d, cross_entropy, gelu,
+    instance_norm, layer_norm, linear, soft_jaccard,
 };
 
-use crate::suite::{Suite, Timed, Work};
+use crate::flops;
+use crate::row::{Case, Work};
+use crate::suite::{Suite, Timed};
 
-const BATCH: usize = 2;
+pub(crate) const BATCH: usize = 2;
 /// Patches of 16 x 16 in an image of 256 x 256.
-const TOKENS: usize = 256;
-const HIDDEN: usize = 768;
+pub(crate) const TOKENS: usize = 256;
+pub(crate) const HIDDEN: usize = 768;
 const MLP: usize = 4 * HIDDEN;
-const HEADS: usize = 4;
+pub(crate) const HEADS: usize = 4;
 const CLASSES: usize = 3;
-const SIZE: usize = 256;
-const EPS: f64 = 1e-6;
-const SLOPE: f64 = 0.01;
+pub(crate) const SIZE: usize = 256;
+pub(crate) const EPS: f64 = 1e-6;
+pub(crate) const SLOPE: f64 = 0.01;
 
 pub(crate) fn convolutions(suite: &mut Suite) -> Result<()> {
     let shapes = [
@@ -35,41 +36,38 @@ pub(crate) fn convolutions(suite: &mut Suite) -> Result<()> {
     for (kernel, inputs, size, outputs) in shapes {
         let op = format!("conv2d {kernel}x{kernel}");
         let shape = format!("[{BATCH},{inputs},{size},{size}] -> {outputs}");
-        let work = Work::product(conv_flops(BATCH, inputs, outputs, kernel, size));
+        let work = Work::product(flops::conv(BATCH, inputs, outputs, kernel, size));
         let same = Conv2dConfig {
             padding: kernel / 2,
             ..Conv2dConfig::default()
         };
         let xs = [BATCH, inputs, size, size];
         let weight = [outputs, inputs, kernel, kernel];
-        suite.differentiable(&op, &shape, work, &[&xs, &weight], |x| {
+        suite.differentiable(&case(&op, &shape, work), &[&xs, &weight], |x| {
             conv2d(&x[0], &x[1], None, &same)
         })?;
     }
     let (inputs, size, outputs) = (32, 128, 16);
     let shape = format!("[{BATCH},{inputs},{size},{size}] -> {outputs}");
     // Every pixel of the output comes from one of the input.
-    let work = Work::product(conv_flops(BATCH, inputs, outputs, 1, 2 * size));
+    let work = Work::product(flops::conv(BATCH, inputs, outputs, 1, 2 * size));
     let xs = [BATCH, inputs, size, size];
     let arguments: [&[usize]; 3] = [&xs, &[inputs, outputs, 2, 2], &[outputs]];
     suite.differentiable(
-        "conv_transpose2d 2x2, stride 2",
-        &shape,
-        work,
+        &case("conv_transpose2d 2x2, stride 2", &shape, work),
         &arguments,
         |x| conv_transpose2d(&x[0], &x[1], Some(&x[2]), &ConvTranspose2dConfig::stride(2)),
     )
 }
 
-/// Of a convolution whose output has `size x size` pixels.
-pub(crate) fn conv_flops(
-    batch: usize,
-    inputs: usize,
-    outputs: usize,
-    kernel: usize,
-    size: usize,
-) -> usize {
-    2 * batch * inputs * outputs * kernel * kernel * size * size
+/// One without a throughput in images.
+pub(crate) fn case<'a>(op: &'a str, shape: &'a str, work: Work) -> Case<'a> {
+    Case {
+        op,
+        shape,
+        work,
+        images: None,
+    }
 }
 
 pub(crate) fn normalisations(suite: &mut Suite) -> Result<()> {
@@ -78,9 +76,11 @@ pub(crate) fn normalisations(suite: &mut Suite) -> Result<()> {
     let work = Work::numbers(2 * numbers, 3 * numbers);
     let activation = Activation::LeakyRelu { slope: SLOPE };
     suite.differentiable(
-        "instance_norm + leaky_relu",
-        &format!("{xs:?}").replace(' ', ""),
-        work,
+        &case(
+            "instance_norm + leaky_relu",
+            &format!("{xs:?}").replace(' ', ""),
+            work,
+        ),
         &[&xs, &[16], &[16]],
         |x| {
             let affine = Affine {
@@ -99,133 +99,29 @@ pub(crate) fn transformer(suite: &mut Suite) -> Result<()> {
 
     let work = Work::numbers(2 * rows * HIDDEN, 3 * rows * HIDDEN);
     let arguments = [tokens, &[HIDDEN], &[HIDDEN]];
-    suite.differentiable("layer_norm", &shape, work, &arguments, |x| {
+    suite.differentiable(&case("layer_norm", &shape, work), &arguments, |x| {
         layer_norm(&x[0], &x[1], &x[2], EPS)
     })?;
 
     let work = Work::numbers(2 * rows * MLP, 3 * rows * MLP);
     let wide = format!("[{BATCH},{TOKENS},{MLP}]");
-    suite.differentiable("gelu", &wide, work, &[&[BATCH, TOKENS, MLP]], |x| {
+    suite.differentiable(&case("gelu", &wide, work), &[&[BATCH, TOKENS, MLP]], |x| {
         gelu(&x[0], Gelu::Tanh)
     })?;
 
     let work = Work::product(2 * rows * HIDDEN * MLP);
     let arguments = [tokens, &[MLP, HIDDEN], &[MLP]];
     let to_mlp = format!("{shape} -> {MLP}");
-    suite.differentiable("linear", &to_mlp, work, &arguments, |x| {
+    suite.differentiable(&case("linear", &to_mlp, work), &arguments, |x| {
         linear(&x[0], &x[1], Some(&x[2]))
     })?;
 
     let dropout = Dropout::new(0., "attention").map_err(candle_core::Error::wrap)?;
-    let work = Work::product(attention_flops(BATCH, TOKENS, HIDDEN));
+    let work = Work::product(flops::attention(BATCH, TOKENS, HIDDEN));
     let heads = format!("{shape}, {HEADS} heads");
     let packed = [BATCH, TOKENS, 3 * HIDDEN];
-    suite.differentiable("attention", &heads, work, &[&packed], |x| {
+    suite.differentiable(&case("attention", &heads, work), &[&packed], |x| {
         attention(&x[0], HEADS, &dropout, Mode::Eval)
-    })
-}
-
-/// Of the scores and of the mixture.
-fn attention_flops(batch: usize, tokens: usize, hidden: usize) -> usize {
-    4 * batch * tokens * tokens * hidden
-}
-
-/// Of one block of the transformer.
-pub(crate) fn encoder_block_flops(batch: usize, tokens: usize, hidden: usize, mlp: usize) -> usize {
-    let parameters = 4 * hidden * hidden + 2 * hidden * mlp;
-    2 * batch * tokens * parameters + attention_flops(batch, tokens, hidden)
-}
-
-/// Of one residual block with a convolution as its shortcut.
-pub(crate) fn residual_block_flops(
-    batch: usize,
-    inputs: usize,
-    outputs: usize,
-    size: usize,
-) -> usize {
-    conv_flops(batch, inputs, outputs, 3, size)
-        + conv_flops(batch, outputs, outputs, 3, size)
-        + conv_flops(batch, inputs, outputs, 1, size)
-}
-
-pub(crate) fn blocks(suite: &mut Suite) -> Result<()> {
-    for (batch, tokens, hidden) in [(BATCH, TOKENS, HIDDEN), (8, 64, 192)] {
-        encoder(suite, batch, tokens, hidden)?;
-    }
-    residual(suite, 32, 16, SIZE)
-}
-
-fn encoder(suite: &mut Suite, batch: usize, tokens: usize, hidden: usize) -> Result<()> {
-    let mlp = 4 * hidden;
-    let shape = format!("[{batch},{tokens},{hidden}], {HEADS} heads");
-    let work = Work::product(encoder_block_flops(batch, tokens, hidden, mlp));
-    let mut arguments = vec![vec![batch, tokens, hidden]];
-    arguments.extend(vec![vec![hidden]; 4]);
-    for (rows, columns) in [
-        (3 * hidden, hidden),
-        (hidden, hidden),
-        (mlp, hidden),
-        (hidden, mlp),
-    ] {
-        arguments.extend([vec![rows, columns], vec![rows]]);
-    }
-    let arguments: Vec<&[usize]> = arguments.iter().map(Vec::as_slice).collect();
-    suite.differentiable("encoder_block", &shape, work, &arguments, |x| {
-        let norm = |i: usize| Affine {
-            weight: &x[i],
-            bias: &x[i + 1],
-        };
-        let dense = |i: usize| Dense {
-            weight: &x[i],
-            bias: Some(&x[i + 1]),
-        };
-        let block = EncoderBlock {
-            norm1: norm(1),
-            norm2: norm(3),
-            qkv: dense(5),
-            projection: dense(7),
-            linear1: dense(9),
-            linear2: dense(11),
-            heads: HEADS,
-            gelu: Gelu::Tanh,
-            eps: EPS,
-            keep: Keep::Activations,
-        };
-        encoder_block(&x[0], &block)
-    })
-}
-
-fn residual(suite: &mut Suite, inputs: usize, outputs: usize, size: usize) -> Result<()> {
-    let shape = format!("[{BATCH},{inputs},{size},{size}] -> {outputs}");
-    let work = Work::product(residual_block_flops(BATCH, inputs, outputs, size));
-    let mut arguments: Vec<&[usize]> = Vec::new();
-    let xs = [BATCH, inputs, size, size];
-    let weights = [
-        [outputs, inputs, 3, 3],
-        [outputs, outputs, 3, 3],
-        [outputs, inputs, 1, 1],
-    ];
-    let channels = [outputs];
-    arguments.push(&xs);
-    for weight in &weights {
-        arguments.extend::<[&[usize]; 3]>([weight, &channels, &channels]);
-    }
-    suite.differentiable("residual_block", &shape, work, &arguments, |x| {
-        let conv = |i: usize| NormedConv {
-            weight: &x[i],
-            affine: Some(Affine {
-                weight: &x[i + 1],
-                bias: &x[i + 2],
-            }),
-        };
-        let block = ResidualBlock {
-            first: conv(1),
-            second: conv(4),
-            shortcut: Some(conv(7)),
-            eps: EPS,
-            negative_slope: SLOPE,
-        };
-        residual_block(&[&x[0]], &block)
     })
 }
 
@@ -236,10 +132,10 @@ pub(crate) fn losses(suite: &mut Suite) -> Result<()> {
     let logits = [BATCH, CLASSES, SIZE, SIZE];
     let shape = format!("{logits:?}").replace(' ', "");
     let work = Work::numbers(CLASSES * pixels, 2 * CLASSES * pixels);
-    suite.differentiable("cross_entropy", &shape, work, &[&logits], |x| {
+    suite.differentiable(&case("cross_entropy", &shape, work), &[&logits], |x| {
         cross_entropy(&x[0], &labels)
     })?;
-    suite.differentiable("soft_jaccard", &shape, work, &[&logits], |x| {
+    suite.differentiable(&case("soft_jaccard", &shape, work), &[&logits], |x| {
         soft_jaccard(&x[0], &labels, JaccardReduction::Mean)
     })
 }
@@ -247,16 +143,17 @@ pub(crate) fn losses(suite: &mut Suite) -> Result<()> {
 pub(crate) fn adam(suite: &mut Suite) -> Result<()> {
     let dims = [12, HIDDEN, HIDDEN];
     let (op, shape) = ("adam", format!("{dims:?}").replace(' ', ""));
-    if !suite.wants(op, &shape) {
+    // Reads the parameter, its gradient and both moments; writes all but the gradient.
+    let work = Work::numbers(7 * dims.iter().product::<usize>(), 0);
+    let case = case(op, &shape, work);
+    if !suite.wants(&case) {
         return Ok(());
     }
     let parameter = Var::randn(0f32, 1f32, &dims, &Device::Cpu)?;
     let gradient = Tensor::randn(0f32, 1f32, &dims, &Device::Cpu)?;
     let moments = Var::zeros((2, dims[0], dims[1], dims[2]), DType::F32, &Device::Cpu)?;
-    // Reads the parameter, its gradient and both moments; writes all but the gradient.
-    let work = Work::numbers(7 * parameter.elem_count(), 0);
     let mut count = 0;
-    suite.measure(op, &shape, work, None, || {
+    suite.measure(&case, || {
         count += 1;
         let step = AdamStep {
             learning_rate: 0.003,
@@ -270,7 +167,7 @@ pub(crate) fn adam(suite: &mut Suite) -> Result<()> {
         adam_step(&parameter, &gradient, &moments, &step)?;
         Ok(Timed {
             forward: start.elapsed(),
-            backward: Duration::ZERO,
+            backward: None,
         })
     })
 }

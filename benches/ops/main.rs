@@ -8,15 +8,20 @@
 //! Shapes are those of the tutorial's network at 256 x 256 pixels, a batch of 2, unless they say
 //! otherwise. `benches/peers/torch_ops.py` measures the same in PyTorch.
 
+mod blocks;
 mod cases;
+mod flops;
 mod peak;
+mod row;
 mod step;
 mod suite;
+
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
 
-use suite::Suite;
+use suite::{Format, Suite};
 
 /// Measures operations, forward and backward.
 #[derive(Debug, Parser)]
@@ -26,7 +31,7 @@ struct Flags {
     filter: String,
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Seconds for each operation, at most about twice.
+    /// Seconds for each operation; five runs at least.
     #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// Prints a line of JSON for each operation instead of a table.
@@ -45,18 +50,27 @@ fn main() -> Result<()> {
         .use_current_thread()
         .build_global()?;
     let peak = peak::flops_per_second();
-    if !flags.json {
+    let format = if flags.json {
+        Format::Json
+    } else {
         println!(
             "peak {:.1} GFLOP/s: {} threads, multiply-adds of f32 in registers\n",
             peak / 1e9,
-            rayon::current_num_threads()
+            flags.threads
         );
-    }
-    let mut suite = Suite::new(flags.filter, flags.seconds, peak, flags.json);
+        println!("{}", row::header());
+        Format::Table
+    };
+    let mut suite = Suite {
+        filter: flags.filter,
+        at_most: Duration::from_secs_f64(flags.seconds),
+        peak,
+        format,
+    };
     cases::convolutions(&mut suite)?;
     cases::normalisations(&mut suite)?;
     cases::transformer(&mut suite)?;
-    cases::blocks(&mut suite)?;
+    blocks::blocks(&mut suite)?;
     cases::losses(&mut suite)?;
     cases::adam(&mut suite)?;
     step::training_step(&mut suite)

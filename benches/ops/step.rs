@@ -8,21 +8,15 @@ use unetr::model::{Mode, Parameters, Unetr, UnetrConfig};
 use unetr::ops::backward;
 use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
 
-use crate::cases::{conv_flops, encoder_block_flops, residual_block_flops};
-use crate::suite::{Suite, Timed, Work};
+use crate::flops;
+use crate::row::{Case, Work};
+use crate::suite::{Suite, Timed};
 
 const BATCH: usize = 8;
 const SIZE: usize = 128;
 
 /// Forward with the loss; backward with Adam.
 pub(crate) fn training_step(suite: &mut Suite) -> Result<()> {
-    let (op, shape) = (
-        "training step",
-        format!("[{BATCH},3,{SIZE},{SIZE}], hidden 192"),
-    );
-    if !suite.wants(op, &shape) {
-        return Ok(());
-    }
     let cfg = UnetrConfig {
         hidden_size: 192,
         mlp_size: 768,
@@ -30,6 +24,15 @@ pub(crate) fn training_step(suite: &mut Suite) -> Result<()> {
         ..UnetrConfig::tutorial()
     }
     .with_image_size([SIZE; 2]);
+    let case = Case {
+        op: "training step",
+        shape: &format!("[{BATCH},3,{SIZE},{SIZE}], hidden {}", cfg.hidden_size),
+        work: Work::product(forward_flops(&cfg)),
+        images: Some(BATCH),
+    };
+    if !suite.wants(&case) {
+        return Ok(());
+    }
     let device = Device::Cpu;
     let parameters = Parameters::new(0, DType::F32, &device);
     let model = Unetr::new(&cfg, parameters.var_builder())?;
@@ -40,8 +43,7 @@ pub(crate) fn training_step(suite: &mut Suite) -> Result<()> {
         .collect();
     let masks = Tensor::from_vec(masks, (BATCH, SIZE, SIZE), &device)?;
     let objective = SumLoss::tutorial();
-    let work = Work::product(forward_flops(&cfg));
-    suite.measure(op, &shape, work, Some(BATCH), || {
+    suite.measure(&case, || {
         let start = Instant::now();
         let logits = model.forward(&images, Mode::Train { seed: 0 })?;
         let loss = objective
@@ -53,7 +55,7 @@ pub(crate) fn training_step(suite: &mut Suite) -> Result<()> {
         adam.step(&gradients, 0.003)
             .map_err(candle_core::Error::wrap)?;
         drop((logits, loss, gradients));
-        let backward = start.elapsed() - forward;
+        let backward = Some(start.elapsed() - forward);
         Ok(Timed { forward, backward })
     })?;
     Ok(())
@@ -62,15 +64,15 @@ pub(crate) fn training_step(suite: &mut Suite) -> Result<()> {
 /// Of the products alone, which are nearly all of it.
 fn forward_flops(cfg: &UnetrConfig) -> usize {
     let (grid, hidden, feature) = (SIZE / 16, cfg.hidden_size, cfg.feature_size);
-    let conv = |inputs, outputs, kernel, size| conv_flops(BATCH, inputs, outputs, kernel, size);
+    let conv = |inputs, outputs, kernel, size| flops::conv(BATCH, inputs, outputs, kernel, size);
     // Doubles the size to that of its output: every pixel of it comes from one of the input.
     let up = |inputs, outputs, size| conv(inputs, outputs, 1, size);
-    let residual = |inputs, outputs, size| residual_block_flops(BATCH, inputs, outputs, size);
+    let residual = |inputs, outputs, size| flops::residual_block(BATCH, inputs, outputs, size);
     // Its shortcut is no convolution.
     let plain = |channels, size| 2 * conv(channels, channels, 3, size);
 
     let patches = conv(3, hidden, 16, grid);
-    let transformer = cfg.layers * encoder_block_flops(BATCH, grid * grid, hidden, cfg.mlp_size);
+    let transformer = cfg.layers * flops::encoder_block(BATCH, grid * grid, hidden, cfg.mlp_size);
     let [f2, f4, f8] = [2, 4, 8].map(|times| times * feature);
     let [s2, s4, s8, s16] = [2, 4, 8, 16].map(|times| times * grid);
     let encoders = residual(3, feature, s16)

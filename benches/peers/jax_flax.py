@@ -123,11 +123,6 @@ def loss_of(model, images, masks):
     return optax.softmax_cross_entropy_with_integer_labels(logits, masks).mean() + jaccard
 
 
-@nnx.jit
-def create(rngs):
-    return Unetr(args.image_size, args.hidden, args.mlp, args.heads, args.feature, rngs)
-
-
 @partial(nnx.jit, donate_argnums=(0, 1))
 def update(model, optimizer, images, masks):
     loss, gradients = nnx.value_and_grad(loss_of)(model, images, masks)
@@ -141,10 +136,11 @@ def predict(model, images):
 
 
 size = args.image_size
-model = create(nnx.Rngs(0))
+model = Unetr(size, args.hidden, args.mlp, args.heads, args.feature, nnx.Rngs(0))
 images = jax.random.normal(jax.random.key(0), (args.batch, size, size, 3))
 masks = jax.random.randint(jax.random.key(1), (args.batch, size, size), 0, harness.CLASSES)
-optimizer = nnx.Optimizer(model, optax.adam(harness.LEARNING_RATE), wrt=nnx.Param)
+if args.bench == "train":
+    optimizer = nnx.Optimizer(model, optax.adam(harness.LEARNING_RATE), wrt=nnx.Param)
 
 
 def train():

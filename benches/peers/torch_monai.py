@@ -21,7 +21,7 @@ torch.manual_seed(0)
 def loss_of(logits, masks):
     """Cross entropy plus soft Jaccard, one ratio for the whole batch."""
     p = torch.softmax(logits, dim=1)
-    y = F.one_hot(masks, harness.CLASSES).permute(0, 3, 1, 2)
+    y = F.one_hot(masks, harness.CLASSES).permute(0, 3, 1, 2).to(p.dtype)
     intersection = (p * y).sum()
     union = (p + y - p * y + 1e-8).sum()
     return F.cross_entropy(logits, masks) + 1 - intersection / union

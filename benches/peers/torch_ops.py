@@ -37,7 +37,7 @@ def measure(op, shape, run):
     began, times = time.perf_counter(), []
     while len(times) < AT_LEAST or (len(times) < AT_MOST and time.perf_counter() - began < args.seconds):
         times.append(run())
-    forward, backward = (1e3 * statistics.median(half) for half in zip(*times))
+    forward, backward = (None if None in half else 1e3 * statistics.median(half) for half in zip(*times))
     versions = {"torch": torch.__version__.split("+")[0]}
     line = {"op": op, "shape": shape, "forward_ms": forward, "backward_ms": backward, "versions": versions}
     print(json.dumps(line), flush=True)
@@ -94,7 +94,7 @@ def residual_block(xs, *parameters):
 
 def soft_jaccard(logits, labels):
     p = torch.softmax(logits, dim=1)
-    y = F.one_hot(labels, CLASSES).permute(0, 3, 1, 2)
+    y = F.one_hot(labels, CLASSES).permute(0, 3, 1, 2).to(p.dtype)
     intersection = p * y
     return 1 - intersection.sum() / (p + y - intersection + 1e-8).sum()
 
@@ -167,7 +167,7 @@ optimizer = torch.optim.Adam([parameter], lr=harness.LEARNING_RATE, fused=True)
 def adam():
     start = time.perf_counter()
     optimizer.step()
-    return time.perf_counter() - start, 0.0
+    return time.perf_counter() - start, None
 
 
 measure("adam", text(*parameter.shape), adam)
