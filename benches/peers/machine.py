@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ["cargo", "build", "--release", "--workspace", "--bench", "ops", "--example", "measure"]
 # The share of all processors that other programs may take. Frameworks whose threads wait for each other suffer most.
 BUSY = 0.1
+ATTEMPTS = 3
 
 
 def build():
@@ -32,42 +34,61 @@ def build():
 
 
 def run(command, patience):
-    """The lines of JSON that a program prints: none if it says that it does not know an option."""
-    await_quiet(patience)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode == 2:  # clap and argparse
-        print(done.stderr, file=sys.stderr)
-        return []
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    """The lines of JSON that a program prints: none if it says that it does not know an option.
+
+    Each line says which share of the processors `others` took meanwhile. Waits up to `patience` seconds for them to
+    end, and repeats what they disturbed; a patience of 0 measures as it is.
+    """
+    for _ in range(ATTEMPTS if patience else 1):
+        await_quiet(patience)
+        start, own = Usage(), children_s()
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        others = start.busy_share(children_s() - own)
+        if done.returncode == 2:  # clap and argparse
+            print(done.stderr, file=sys.stderr)
+            return []
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+        if others <= BUSY:
+            break
+        print(f"other programs took {others:.0%} of the processors during {command[:2]}", file=sys.stderr)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [line | {"others": others} for line in lines]
 
 
 def await_quiet(patience):
     """Waits for other programs to end, for so many seconds."""
     until = time.monotonic() + patience
-    while (busy := busy_share()) > BUSY:
-        if time.monotonic() > until:
-            print(f"warning: other programs take {busy:.0%} of the processors", file=sys.stderr)
+    while time.monotonic() < until:
+        start = Usage()
+        time.sleep(1)
+        if start.busy_share() <= BUSY:
             return
 
 
-def busy_share(seconds=1):
-    """Which share of the processors' time was not idle."""
+class Usage:
+    """The processors' time so far, from Linux's `/proc`."""
 
-    def times():
-        fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
-        user, nice, system, idle, iowait, *other = map(int, fields)
-        return idle + iowait, user + nice + system + sum(other)
+    def __init__(self):
+        ticks = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        user, nice, system, idle, iowait, *other = (int(field) / os.sysconf("SC_CLK_TCK") for field in ticks)
+        self.busy = user + nice + system + sum(other)
+        self.total = self.busy + idle + iowait
 
-    before = times()
-    time.sleep(seconds)
-    idle, busy = (after - start for after, start in zip(times(), before))
-    return busy / max(idle + busy, 1)
+    def busy_share(self, without=0):
+        """What of the time since then was not idle, but for so many seconds."""
+        now = Usage()
+        return max(now.busy - self.busy - without, 0) / max(now.total - self.total, 1e-9)
 
 
-def describe(threads, versions):
-    """A sentence about the hardware, and one about the programs."""
+def children_s():
+    """Processor time of the programs that ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def describe(threads, lines):
+    """The hardware and the programs that these lines are from."""
     name, flags = platform.processor(), []
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
         key, _, value = (part.strip() for part in line.partition(":"))
@@ -79,9 +100,14 @@ def describe(threads, versions):
     extensions = " and ".join(title for flag, title in known.items() if flag in flags)
     git = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
-    return (
-        f"{datetime.date.today()}, commit {commit}; {os.cpu_count()} cores of {name}"
-        f"{' with ' + extensions if extensions else ''}, {threads} threads; "
-        + ", ".join(f"{program} {version}" for program, version in versions.items())
-        + "."
-    )
+    versions = {}
+    for line in lines:
+        versions |= line.get("versions", {})
+    others = max(line["others"] for line in lines)
+    parts = [
+        f"{datetime.date.today()}, commit {commit}",
+        f"{os.cpu_count()} cores of {name}" + (f" with {extensions}" if extensions else ""),
+        f"{threads} threads; other programs took up to {others:.0%} of the processors meanwhile",
+        ", ".join(f"{program} {version}" for program, version in versions.items()),
+    ]
+    return ";\n".join(parts) + "."

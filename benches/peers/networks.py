@@ -58,7 +58,7 @@ def compare(programs, only, without, rounds, threads, patience):
     cases = {title: case for title, case in CASES.items() if only in title}
     if not cases:
         return None
-    versions, results = {}, {}
+    results = {}
     for title, (bench, case) in cases.items():
         lines = {side: [] for side in sides}
         for _ in range(rounds):
@@ -66,11 +66,11 @@ def compare(programs, only, without, rounds, threads, patience):
                 program = command(side, programs["measure"], bench, case, threads)
                 for line in machine.run(program, patience):
                     lines[side].append(line)
-                    versions |= line["versions"]
                     print(f"{title}: {side}: {line['images_per_s']:.2f} images/s", file=sys.stderr)
         results[title] = lines
     tables = [table(results, sides, *columns) for columns in TABLES]
-    return "\n\n".join([machine.describe(threads, versions), METHOD.format(rounds=rounds), *tables])
+    every = [line for lines in results.values() for side in lines.values() for line in side]
+    return "\n\n".join([machine.describe(threads, every), METHOD.format(rounds=rounds), *tables])
 
 
 def table(results, sides, name, field, better, digits):

@@ -19,22 +19,22 @@ def compare(programs, only, rounds, threads, patience):
     rounds = rounds or ROUNDS
     torch = [sys.executable, str(HERE / "torch_ops.py")]
     flags = [*([only] if only else []), "--threads", str(threads)]
-    ours, theirs, versions, peak = {}, {}, {}, 0
+    ours, theirs, every = {}, {}, []
     for n in range(rounds):
         print(f"operations, round {n + 1} of {rounds}", file=sys.stderr)
-        for line in machine.run([programs["ops"], *flags, "--json"], patience):
-            keep_best(ours, line)
-            peak = max(peak, line["peak_gflops"])
-        for line in machine.run([*torch, *flags], patience):
-            keep_best(theirs, line)
-            versions |= line["versions"]
+        for best, program in [(ours, [programs["ops"], "--json"]), (theirs, torch)]:
+            lines = machine.run([*program, *flags], patience)
+            every += lines
+            for line in lines:
+                keep_best(best, line)
     if not ours:
         return None
     rows = [HEADER, ["---", "---"] + ["---:"] * (len(HEADER) - 2)]
     rows += [row(operation, line, theirs.get(operation)) for operation, line in ours.items()]
     lines = ["| " + " | ".join(cells) + " |" for cells in rows]
+    peak = max(line["peak_gflops"] for line in ours.values())
     about = METHOD.format(rounds=rounds, peak=peak)
-    return "\n\n".join([machine.describe(threads, versions), about, "\n".join(lines)])
+    return "\n\n".join([machine.describe(threads, every), about, "\n".join(lines)])
 
 
 def keep_best(best, line):
@@ -49,7 +49,8 @@ def row(operation, ours, theirs):
     """The cells of a line in the table."""
     halves = ["forward", "backward"]
     theirs = theirs or dict.fromkeys(["forward_ms", "backward_ms"])
-    cells = list(operation)
+    name, shape = operation
+    cells = [name, f"`{shape}`"]
     for half in halves:
         cells += [number(ours[f"{half}_ms"], 2), number(ours[f"{half}_of_peak"], 0)]
     cells += [number(theirs[f"{half}_ms"], 2) for half in halves]
