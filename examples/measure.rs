@@ -128,7 +128,10 @@ struct Line<'a, C> {
     #[serde(flatten)]
     seconds: Seconds,
     images_per_s: f64,
+    /// From the start of the program to the end of the first step.
+    first_call_s: Option<f64>,
     peak_rss_mb: u64,
+    versions: Versions,
     params: Option<usize>,
     loss_first: Option<f32>,
     loss_last: Option<f32>,
@@ -137,6 +140,15 @@ struct Line<'a, C> {
     #[serde(flatten)]
     pipeline: Option<PipelineLine>,
 }
+
+#[derive(Serialize)]
+struct Versions {
+    unetr: &'static str,
+}
+
+const VERSIONS: Versions = Versions {
+    unetr: env!("CARGO_PKG_VERSION"),
+};
 
 impl<C: Serialize> Line<'_, C> {
     fn print(&self) -> Result<()> {
@@ -155,14 +167,15 @@ struct Seconds {
 }
 
 fn main() -> Result<()> {
+    let start = Instant::now();
     match Flags::parse().bench {
-        Bench::TrainStep(network) => train(network),
-        Bench::Infer(network) => infer(network),
+        Bench::TrainStep(network) => train(network, start),
+        Bench::Infer(network) => infer(network, start),
         Bench::Pipeline(case) => pipeline(&case),
     }
 }
 
-fn train(network: Network) -> Result<()> {
+fn train(network: Network, start: Instant) -> Result<()> {
     let prepared = Prepared::new(Network {
         batch: network.batch.or(Some(8)),
         ..network
@@ -174,7 +187,7 @@ fn train(network: Network) -> Result<()> {
         ..
     } = &prepared;
     let mut adam = Adam::new(parameters.trainable(), AdamConfig::default())?;
-    prepared.measure("train", |step| {
+    prepared.measure("train", start, |step| {
         let mode = Mode::Train { seed: step as u64 };
         let logits = prepared.model.forward(images, mode)?;
         let loss = SumLoss::tutorial().compute(&logits, masks)?.total;
@@ -183,12 +196,12 @@ fn train(network: Network) -> Result<()> {
     })
 }
 
-fn infer(network: Network) -> Result<()> {
+fn infer(network: Network, start: Instant) -> Result<()> {
     let prepared = Prepared::new(Network {
         batch: network.batch.or(Some(1)),
         ..network
     })?;
-    prepared.measure("infer", |_| {
+    prepared.measure("infer", start, |_| {
         no_grad(|| prepared.model.forward(&prepared.images, Mode::Eval))?;
         prepared.images.device().synchronize()?;
         Ok(None)
@@ -236,15 +249,18 @@ impl Prepared {
     fn measure(
         &self,
         bench: &'static str,
+        start: Instant,
         mut step: impl FnMut(usize) -> Result<Option<f32>>,
     ) -> Result<()> {
         let mut losses = Vec::new();
         let mut stamps = Vec::new();
+        let mut first_call_s = None;
         for n in 0..self.case.steps.max(1) + WARM_UP {
             if n == WARM_UP {
                 stamps.push(Stamp::now()?);
             }
             losses.push(step(n)?);
+            first_call_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
             if n >= WARM_UP {
                 stamps.push(Stamp::now()?);
             }
@@ -254,7 +270,9 @@ impl Prepared {
             bench,
             images_per_s: self.images.dim(0)? as f64 / seconds.median_s,
             seconds,
+            first_call_s,
             peak_rss_mb: peak_rss_mb()?,
+            versions: VERSIONS,
             params: Some(self.parameters.count()),
             loss_first: losses[0],
             loss_last: losses[losses.len() - 1],
@@ -330,7 +348,9 @@ fn pipeline(case: &Pipeline) -> Result<()> {
         bench: "pipeline",
         seconds: Seconds::between(steady),
         images_per_s,
+        first_call_s: None,
         peak_rss_mb: peak_rss_mb()?,
+        versions: VERSIONS,
         params: None,
         loss_first: None,
         loss_last: None,

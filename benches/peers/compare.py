@@ -1,89 +1,54 @@
 #!/usr/bin/env python3
-"""Measures this library and its peers in turn on the same machine and prints a table in Markdown.
+"""Measures this library and its peers in turn on this machine, and writes the tables of the README.
 
-    cargo build --release --example measure
     python3 -m venv VENV && VENV/bin/pip install -r benches/peers/requirements.txt
-    VENV/bin/python benches/peers/compare.py [--without "torch compiled"]
+    VENV/bin/python benches/peers/compare.py                   # everything, into README.md
+    VENV/bin/python benches/peers/compare.py --ops             # the operations alone
+    VENV/bin/python benches/peers/compare.py --only inference  # some cases, only printed
 
-Each side runs ROUNDS times, one after the other, and the best median counts: what disturbs a machine makes
-programs slower, never faster.
+It builds the programs first, and waits while other programs keep the processors busy.
 """
 import argparse
-import json
-import pathlib
-import platform
-import subprocess
-import sys
 
-HERE = pathlib.Path(__file__).parent
-MEASURE = HERE.parent.parent / "target" / "release" / "examples" / "measure"
-ROUNDS = 2
-THREADS = "2"
-SMALL = dict(image_size=128, hidden=192, mlp=768, heads=4)
-FULL = dict(image_size=256, hidden=768, mlp=3072, heads=4)
-CASES = [
-    ("training step, 128×128, hidden 192, batch 8", "train", SMALL | dict(batch=8, steps=8)),
-    ("training step, 256×256, hidden 768, batch 2", "train", FULL | dict(batch=2, steps=4)),
-    ("inference, 128×128, hidden 192, batch 1", "infer", SMALL | dict(batch=1, steps=20)),
-    ("inference, 256×256, hidden 768, batch 1", "infer", FULL | dict(batch=1, steps=8)),
-]
-SIDES = {
-    "unetr": [str(MEASURE)],
-    "torch eager": [sys.executable, str(HERE / "torch_monai.py")],
-    "torch compiled": [sys.executable, str(HERE / "torch_monai.py"), "--compile"],
-}
+import machine
+import networks
+import operations
+
+README = machine.ROOT / "README.md"
 
 
-def measure(command, bench, case):
-    """The line that a program prints."""
-    flags = [text for name, value in case.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    program, *options = command
-    script, options = (options[:1], options[1:]) if options else ([], [])
-    done = subprocess.run(
-        [program, *script, bench, *flags, "--threads", THREADS, *options],
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def cpu():
-    """The processor's name."""
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
+def replace_region(name, text):
+    """Puts a text between the README's comments `<!-- name:start -->` and `<!-- name:end -->`."""
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    before, _, rest = README.read_text().partition(start)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise SystemExit(f"{README} has no {start} … {end}")
+    README.write_text(f"{before}{start}\n{text}\n{end}{after}")
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--without", action="append", default=[], choices=[side for side in SIDES if side != "unetr"])
-    for side in parser.parse_args().without:
-        del SIDES[side]
-    if not MEASURE.exists():
-        sys.exit(f"{MEASURE} is missing: cargo build --release --example measure")
-    versions = {}
-    rows = []
-    for title, bench, case in CASES:
-        best = {}
-        for _ in range(ROUNDS):
-            for side, command in SIDES.items():
-                line = measure(command, bench, case)
-                versions |= line.get("versions", {})
-                if side not in best or line["median_s"] < best[side]["median_s"]:
-                    best[side] = line
-        fastest = max(line["images_per_s"] for side, line in best.items() if side != "unetr")
-        smallest = min(line["peak_rss_mb"] for side, line in best.items() if side != "unetr")
-        ours = best["unetr"]
-        cells = [f"{line['images_per_s']:.2f}, {line['peak_rss_mb']} MB" for line in best.values()]
-        ratios = f"{ours['images_per_s'] / fastest:.2f}×, {ours['peak_rss_mb'] / smallest:.2f}×"
-        rows.append([title, *cells, ratios])
-    print(f"{cpu()}, {THREADS} threads, " + ", ".join(f"{k} {v}" for k, v in versions.items()))
-    print()
-    header = ["images/s, peak memory", *SIDES, "against the best"]
-    for row in [header, ["---"] * len(header), *rows]:
-        print("| " + " | ".join(row) + " |")
+    parser.add_argument("--ops", action="store_true", help="the operations alone")
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases that have it in their title; not written")
+    parser.add_argument("--without", action="append", default=[], choices=networks.SIDES, help="leaves a side out")
+    parser.add_argument("--print", action="store_true", help="prints without writing the README")
+    parser.add_argument("--rounds", type=int, help="instead of 2 for networks and 3 for operations")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--patience", type=float, default=120, help="seconds to wait for a quiet machine, each time")
+    args = parser.parse_args()
+    common = {"only": args.only, "rounds": args.rounds, "threads": args.threads, "patience": args.patience}
+    programs = machine.build()
+    regions = {}
+    if not args.ops:
+        regions["compare"] = networks.compare(programs, without=args.without, **common)
+    regions["operations"] = operations.compare(programs, **common)
+    for name, text in regions.items():
+        if text is None:
+            continue
+        print(text, end="\n\n", flush=True)
+        if not (args.print or args.only):
+            replace_region(name, text)
 
 
 if __name__ == "__main__":
