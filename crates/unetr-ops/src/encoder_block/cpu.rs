@@ -1,12 +1,13 @@
-use candle_core::{Result, Tensor, WithDType as _};
+use candle_core::{Result, Tensor};
 
 use super::{Dense, EncoderBlock, Keep, OP};
+use crate::Gelu;
 use crate::activation::Pointwise;
 use crate::attention::Heads;
-use crate::cpu::{Locked, Real, add, add_in_parallel, for_each_row, for_real};
+use crate::cpu::{Real, add, add_in_parallel, for_each_row};
 use crate::layer_norm::LayerNorm;
 use crate::linear::Layer;
-use crate::{Gelu, many};
+use crate::many::{self, Backward, Operation};
 
 pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     let (batch, tokens, hidden) = xs.dims3()?;
@@ -34,24 +35,13 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
             size: hidden / block.heads,
         },
         gelu: block.gelu,
+        keep: block.keep,
         qkv,
         projection,
         linear1,
         linear2,
     };
-    let arguments: Vec<Tensor> = arguments
-        .into_iter()
-        .map(Tensor::contiguous)
-        .collect::<Result<_>>()?;
-    let locked = Locked::new(&arguments);
-    for_real!(xs, T => {
-        let parameters = op.parameters::<T>(&locked.elements()?);
-        let (ys, kept) = op.forward(&parameters);
-        let kept = (block.keep == Keep::Activations).then_some(kept);
-        drop(locked);
-        let result = (T::to_cpu_storage_owned(ys), xs.shape().clone());
-        many::node(OP, &arguments, result, Node { op, kept })
-    })
+    many::apply(OP, &arguments, xs.shape(), op)
 }
 
 /// Everything about a block but its numbers.
@@ -60,6 +50,7 @@ struct Op {
     norm: LayerNorm,
     heads: Heads,
     gelu: Gelu,
+    keep: Keep,
     qkv: Slot,
     projection: Slot,
     linear1: Slot,
@@ -165,8 +156,17 @@ impl Op {
             linear2: weights(&mut next, self.linear2),
         }
     }
+}
 
-    fn forward<T: Real>(&self, p: &Parameters<'_, T>) -> (Vec<T>, Kept<T>) {
+impl Operation for Op {
+    type Kept<T: Real> = Kept<T>;
+
+    fn keep(&self) -> Keep {
+        self.keep
+    }
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, Kept<T>) {
+        let p = self.parameters(arguments);
         let normed = self.norm.forward(p.xs, p.norm1.0, p.norm1.1);
         let qkv = p.qkv.forward(&normed);
         let mixed = self.heads.forward(&qkv);
@@ -184,36 +184,39 @@ impl Op {
         (ys, kept)
     }
 
-    /// The gradients of the arguments that are wanted, in their order.
-    fn backward<T: Real>(
-        &self,
-        p: &Parameters<'_, T>,
-        kept: &Kept<T>,
-        grads: &[T],
-        wanted: &[bool],
-    ) -> Vec<Option<Vec<T>>> {
+    fn backward<T: Real>(&self, pass: Backward<'_, T, Kept<T>>) -> Vec<Option<Vec<T>>> {
+        let p = self.parameters(pass.arguments);
+        let grads = pass.grads;
+        let Kept {
+            qkv,
+            mixed,
+            middle,
+            hidden,
+        } = pass.kept;
         let gelu = Pointwise::from(self.gelu);
         let mut gradients = Gradients {
-            wanted,
+            wanted: pass.wanted,
             values: Vec::new(),
         };
-        let activated = gelu.forward(&kept.hidden);
+        let activated = gelu.forward(&hidden);
         let of_activated = p.linear2.backward(&activated, grads, &mut gradients);
         drop(activated);
-        let of_hidden = gelu.backward(&kept.hidden, &of_activated);
-        drop(of_activated);
-        let normed = self.norm.forward(&kept.middle, p.norm2.0, p.norm2.1);
+        let of_hidden = gelu.backward(&hidden, &of_activated);
+        drop((hidden, of_activated));
+        let normed = self.norm.forward(&middle, p.norm2.0, p.norm2.1);
         let of_normed = p.linear1.backward(&normed, &of_hidden, &mut gradients);
-        let norm2 = self.norm.backward(&kept.middle, p.norm2.0, &of_normed);
+        drop((normed, of_hidden));
+        let norm2 = self.norm.backward(&middle, p.norm2.0, &of_normed);
+        drop((middle, of_normed));
         gradients.push(|| norm2.bias);
         gradients.push(|| norm2.weight);
         let mut of_middle = norm2.input;
         add_in_parallel(&mut of_middle, grads);
 
-        let of_mixed = p
-            .projection
-            .backward(&kept.mixed, &of_middle, &mut gradients);
-        let of_qkv = self.heads.backward(&kept.qkv, &of_mixed);
+        let of_mixed = p.projection.backward(&mixed, &of_middle, &mut gradients);
+        drop(mixed);
+        let of_qkv = self.heads.backward(&qkv, &of_mixed);
+        drop((qkv, of_mixed));
         let normed = self.norm.forward(p.xs, p.norm1.0, p.norm1.1);
         let of_normed = p.qkv.backward(&normed, &of_qkv, &mut gradients);
         let norm1 = self.norm.backward(p.xs, p.norm1.0, &of_normed);
@@ -224,43 +227,5 @@ impl Op {
         gradients.push(|| of_xs);
         gradients.values.reverse();
         gradients.values
-    }
-}
-
-/// The block in Candle's graph.
-struct Node<T> {
-    op: Op,
-    /// Nothing if it is to be computed again.
-    kept: Option<Kept<T>>,
-}
-
-impl<T: Real> many::Backward for Node<T> {
-    fn backward(
-        &self,
-        arguments: &[Tensor],
-        wanted: &[bool],
-        _result: &Tensor,
-        grad: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let grads = [grad.clone()];
-        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
-        let parameters = self.op.parameters::<T>(&locked.elements()?);
-        let grads = locked_grads.elements()?[0];
-        let again;
-        let kept = match &self.kept {
-            Some(kept) => kept,
-            None => {
-                again = self.op.forward(&parameters).1;
-                &again
-            }
-        };
-        let gradients = self.op.backward(&parameters, kept, grads, wanted);
-        let tensors = gradients.into_iter().zip(arguments);
-        tensors
-            .map(|(values, x)| {
-                let tensor = |values| Tensor::from_vec(values, x.shape(), grad.device());
-                values.map(tensor).transpose()
-            })
-            .collect()
     }
 }
