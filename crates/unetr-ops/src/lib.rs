@@ -5,6 +5,7 @@ mod adam;
 mod attention;
 mod backward;
 mod channel_norm;
+mod confusion_counts;
 mod conv2d;
 mod conv_transpose2d;
 mod cpu;
@@ -31,6 +32,7 @@ pub use backward::backward;
 pub use channel_norm::{
     Affine, BatchStatistics, Epilogue, batch_norm_eval, batch_norm_train, group_norm, instance_norm,
 };
+pub use confusion_counts::confusion_counts;
 pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use cpu::release_buffers;
