@@ -1,9 +1,10 @@
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::predictions::{class_labels, predicted_classes};
+use crate::labels::class_labels;
 use crate::scores::ratio_or_zero;
 use crate::{Error, Normalization, Result};
+use unetr_ops::confusion_counts;
 
 /// How often each class was taken for each other one: rows are the truth, columns the prediction.
 ///
@@ -92,12 +93,30 @@ impl ConfusionMatrix {
                 expected: self.classes,
             });
         }
-        let predictions = predicted_classes(logits)?;
-        self.add(
-            shape[0],
-            predictions.into_iter().map(i64::from),
-            &class_labels(labels)?,
-        )
+        if labels.elem_count() > 0 {
+            let counts = self.count_logits(logits, labels)?;
+            self.add_counts(counts);
+        }
+        self.images += shape[0] as u64;
+        Ok(())
+    }
+
+    fn count_logits(&self, logits: &Tensor, labels: &Tensor) -> Result<Vec<u64>> {
+        let counts = match labels.dtype() {
+            DType::I32 => {
+                let wide = class_labels(labels)?;
+                let wide = Tensor::from_vec(wide, labels.shape(), &Device::Cpu)?;
+                confusion_counts(logits, &wide, self.ignore_index)
+            }
+            _ => confusion_counts(logits, labels, self.ignore_index),
+        };
+        counts.or_else(|error| {
+            // What is wrong with a label, this crate's error says by itself.
+            for label in class_labels(labels)? {
+                self.row(label)?;
+            }
+            Err(error.into())
+        })
     }
 
     /// Adds a batch of predicted labels.
@@ -125,20 +144,29 @@ impl ConfusionMatrix {
         predictions: impl IntoIterator<Item = i64>,
         labels: &[i64],
     ) -> Result<()> {
-        let ignored = self.ignore_index.map(i64::from);
         let mut counts = vec![0; self.counts.len()];
         for (prediction, &label) in predictions.into_iter().zip(labels) {
-            if Some(label) != ignored {
-                let row = self.class("true", label)?;
+            if let Some(row) = self.row(label)? {
                 counts[row * self.classes + self.class("predicted", prediction)?] += 1;
             }
         }
-        self.counts
-            .iter_mut()
-            .zip(counts)
-            .for_each(|(total, count)| *total += count);
+        self.add_counts(counts);
         self.images += images as u64;
         Ok(())
+    }
+
+    fn add_counts(&mut self, counts: Vec<u64>) {
+        for (total, count) in self.counts.iter_mut().zip(counts) {
+            *total += count;
+        }
+    }
+
+    /// The row of a true label, unless it is to be ignored.
+    fn row(&self, label: i64) -> Result<Option<usize>> {
+        if self.ignore_index.map(i64::from) == Some(label) {
+            return Ok(None);
+        }
+        self.class("true", label).map(Some)
     }
 
     fn class(&self, side: &'static str, value: i64) -> Result<usize> {

@@ -4,9 +4,9 @@ mod absent_class;
 mod average;
 mod confusion_matrix;
 mod error;
+mod labels;
 mod metric_set;
 mod normalization;
-mod predictions;
 mod scores;
 
 pub use absent_class::AbsentClass;

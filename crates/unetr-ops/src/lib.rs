@@ -5,10 +5,12 @@ mod adam;
 mod attention;
 mod backward;
 mod channel_norm;
+mod confusion_counts;
 mod conv2d;
 mod conv_transpose2d;
 mod cpu;
 mod cross_entropy;
+mod cross_entropy_and_soft_jaccard;
 mod dropout;
 mod encoder_block;
 mod error;
@@ -30,10 +32,12 @@ pub use backward::backward;
 pub use channel_norm::{
     Affine, BatchStatistics, Epilogue, batch_norm_eval, batch_norm_train, group_norm, instance_norm,
 };
+pub use confusion_counts::confusion_counts;
 pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use cpu::release_buffers;
 pub use cross_entropy::cross_entropy;
+pub use cross_entropy_and_soft_jaccard::cross_entropy_and_soft_jaccard;
 pub use dropout::Dropout;
 pub use encoder_block::{Dense, EncoderBlock, Keep, encoder_block};
 pub use error::OpError;

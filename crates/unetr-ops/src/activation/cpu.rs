@@ -1,11 +1,9 @@
-use candle_core::backend::BackendStorage as _;
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType as _,
-};
 use rayon::prelude::*;
 
 use super::{Activation, Gelu};
-use crate::cpu::{Real, elements, for_real, min_chunks, vectorised, zeros};
+use crate::Keep;
+use crate::cpu::{Real, min_chunks, vectorised};
+use crate::many::{Backward, Operation};
 
 const CHUNK: usize = 4 * 1024;
 
@@ -147,47 +145,18 @@ fn zip_map<T: Real>(xs: &[T], grads: &mut [T], f: impl Fn(T, T) -> T + Sync) {
     });
 }
 
-impl CustomOp1 for Pointwise {
-    fn name(&self) -> &'static str {
-        "pointwise"
+impl Operation for Pointwise {
+    type Kept<T: Real> = ();
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
+        let mut ys = vec![T::zero(); arguments[0].len()];
+        Pointwise::forward(*self, arguments[0], &mut ys);
+        (ys, ())
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        for_real!(storage, T => {
-            let xs: &[T] = elements(storage, layout)?;
-            let mut ys = zeros(xs.len());
-            self.forward(xs, &mut ys);
-            Ok((T::to_cpu_storage_owned(ys), layout.shape().clone()))
-        })
-    }
-
-    fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let grad = grad.contiguous()?;
-        arg.detach()
-            .apply_op2_no_bwd(&grad, &PointwiseBackward(*self))
-            .map(Some)
-    }
-}
-
-struct PointwiseBackward(Pointwise);
-
-impl CustomOp2 for PointwiseBackward {
-    fn name(&self) -> &'static str {
-        "pointwise-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        xs_layout: &Layout,
-        grads: &CpuStorage,
-        grads_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        for_real!(xs, T => {
-            let xs: &[T] = elements(xs, xs_layout)?;
-            let mut grads: Vec<T> = elements(grads, grads_layout)?.to_vec();
-            self.0.backward(xs, &mut grads);
-            Ok((T::to_cpu_storage_owned(grads), xs_layout.shape().clone()))
-        })
+    fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
+        let mut of_xs = pass.grads.to_vec();
+        Pointwise::backward(*self, pass.arguments[0], &mut of_xs);
+        vec![Some(of_xs)]
     }
 }

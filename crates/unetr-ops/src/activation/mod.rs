@@ -8,6 +8,7 @@ pub(crate) use cpu::Pointwise;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::{Real, runs_on_cpu};
+use crate::many;
 
 /// Which formula a GELU follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub enum Gelu {
 /// When Candle cannot allocate the result.
 pub fn gelu(xs: &Tensor, formula: Gelu) -> Result<Tensor> {
     if runs_on_cpu(xs) {
-        xs.contiguous()?.apply_op1(cpu::Pointwise::from(formula))
+        many::apply("gelu", &[xs], xs.shape(), Pointwise::from(formula))
     } else {
         composed::gelu(xs, formula)
     }
@@ -59,7 +60,9 @@ impl Activation {
     pub fn apply(self, xs: &Tensor) -> Result<Tensor> {
         match self {
             Self::Identity => Ok(xs.clone()),
-            _ if runs_on_cpu(xs) => xs.contiguous()?.apply_op1(cpu::Pointwise::from(self)),
+            _ if runs_on_cpu(xs) => {
+                many::apply("activation", &[xs], xs.shape(), Pointwise::from(self))
+            }
             _ => composed::activation(xs, self),
         }
     }
@@ -67,7 +70,7 @@ impl Activation {
     /// The gradient of the input, where `xs` is the input or, for a positive slope, the output.
     pub(crate) fn rectifier_gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
         let mut grads = grads.to_vec();
-        cpu::Pointwise::from(self).backward(xs, &mut grads);
+        Pointwise::from(self).backward(xs, &mut grads);
         grads
     }
 

@@ -1,27 +1,13 @@
 //! Every head of every image is computed on its own, straight from the packed queries, keys and
 //! values; the attention weights live in a buffer, and the backward pass computes them again.
 
-use candle_core::{Result, Shape, Tensor, WithDType as _};
 use rayon::prelude::*;
 
-use super::OP;
+use crate::Keep;
 use crate::cpu::{
-    Buffer, Locked, Matrix, MatrixMut, Real, Threads, dot, for_real, gemm, min_chunks, sum,
-    vectorised, zeros,
+    Buffer, Matrix, MatrixMut, Real, Threads, dot, gemm, min_chunks, sum, vectorised,
 };
-use crate::many;
-
-pub(super) fn attention(qkv: &Tensor, sizes: Heads) -> Result<Tensor> {
-    let arguments = [qkv.contiguous()?];
-    let shape = Shape::from((sizes.batch, sizes.tokens, sizes.hidden()));
-    let locked = Locked::new(&arguments);
-    for_real!(qkv, T => {
-        let mut mixed = zeros(shape.elem_count());
-        sizes.forward::<T>(locked.elements()?[0], &mut mixed);
-        drop(locked);
-        many::node(OP, &arguments, (T::to_cpu_storage_owned(mixed), shape), sizes)
-    })
-}
+use crate::many::{Backward, Operation};
 
 /// The sizes of an attention.
 #[derive(Debug, Clone, Copy)]
@@ -179,21 +165,18 @@ fn product<T: Real>(out: &mut [T], lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) {
     gemm(&mut out, false, lhs, rhs, Threads::One);
 }
 
-impl many::Backward for Heads {
-    fn backward(
-        &self,
-        arguments: &[Tensor],
-        _wanted: &[bool],
-        _result: &Tensor,
-        grad: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let grads = [grad.clone()];
-        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
-        for_real!(grad, T => {
-            let qkv = locked.elements::<T>()?[0];
-            let mut of_qkv = zeros(qkv.len());
-            Heads::backward(*self, qkv, locked_grads.elements()?[0], &mut of_qkv);
-            Tensor::from_vec(of_qkv, arguments[0].shape(), grad.device()).map(|x| vec![Some(x)])
-        })
+impl Operation for Heads {
+    type Kept<T: Real> = ();
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
+        let mut mixed = vec![T::zero(); arguments[0].len() / 3];
+        Heads::forward(*self, arguments[0], &mut mixed);
+        (mixed, ())
+    }
+
+    fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
+        let mut of_qkv = vec![T::zero(); pass.arguments[0].len()];
+        Heads::backward(*self, pass.arguments[0], pass.grads, &mut of_qkv);
+        vec![Some(of_qkv)]
     }
 }

@@ -8,7 +8,7 @@ pub(crate) use cpu::Heads;
 
 use crate::cpu::runs_on_cpu;
 use crate::error::shape_error;
-use crate::{Dropout, Mode, OpError};
+use crate::{Dropout, Mode, OpError, many};
 
 const OP: &str = "attention";
 
@@ -52,7 +52,7 @@ pub fn attention(qkv: &Tensor, heads: usize, dropout: &Dropout, mode: Mode) -> R
         heads,
         size,
     };
-    cpu::attention(qkv, sizes)
+    many::apply(OP, &[qkv], (batch, tokens, packed / 3), sizes)
 }
 
 #[cfg(test)]

@@ -2,19 +2,17 @@
 //! activation (whose sign the output shows), then sums the gradient of every plane twice, plainly
 //! and along the normalised input, and all three gradients follow from these.
 
-use candle_core::backend::BackendStorage as _;
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType as _,
-};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::{Epilogue, Statistics};
+use crate::Keep;
 use crate::activation::Activation;
-use crate::cpu::{
-    Real, centred_dot, centred_sum_of_squares, elements, for_real, sum, with_elements,
-};
+use crate::cpu::{Real, centred_dot, centred_sum_of_squares, for_real, sum, with_elements};
+use crate::many::{self, Backward, Operation};
 
 pub(super) fn normalise(
+    name: &'static str,
     xs: &Tensor,
     affine: &Tensor,
     statistics: Statistics,
@@ -22,24 +20,23 @@ pub(super) fn normalise(
     eps: f64,
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
-    let xs = xs.contiguous()?;
     let op = Normalise {
-        statistics,
-        moments: moments.clone(),
+        planes: Planes::new(xs, statistics)?,
         eps,
         activation: epilogue.activation,
     };
-    match epilogue.residual {
-        Some(residual) => xs.apply_op3(affine, &residual.contiguous()?, op),
-        None => xs.apply_op2(affine, op),
-    }
+    let arguments = [xs, affine, moments].into_iter().chain(epilogue.residual);
+    many::apply(name, &arguments.collect::<Vec<_>>(), xs.shape(), op)
 }
 
 /// `[2, n]`: the mean and the biased variance of every set of pixels that share them.
 pub(super) fn moments(xs: &Tensor, statistics: Statistics) -> Result<Tensor> {
-    xs.detach()
-        .contiguous()?
-        .apply_op1_no_bwd(&Moments(statistics))
+    let planes = Planes::new(xs, statistics)?;
+    let xs = xs.detach().contiguous()?;
+    for_real!(xs, T => {
+        let moments = with_elements(&xs, |xs: &[T]| planes.moments(xs))?;
+        Tensor::from_vec(moments, (2, planes.sets()), xs.device())
+    })
 }
 
 /// Sizes of a feature map whose planes share statistics.
@@ -52,15 +49,14 @@ struct Planes {
 }
 
 impl Planes {
-    fn new(layout: &Layout, statistics: Statistics) -> Self {
-        let (batch, channels) = (layout.dims()[0], layout.dims()[1]);
-        let pixels = layout.shape().elem_count() / (batch * channels);
-        Self {
+    fn new(xs: &Tensor, statistics: Statistics) -> Result<Self> {
+        let (batch, channels) = (xs.dim(0)?, xs.dim(1)?);
+        Ok(Self {
             batch,
             channels,
-            pixels,
+            pixels: xs.elem_count() / (batch * channels),
             statistics,
-        }
+        })
     }
 
     /// How many sets share statistics.
@@ -99,346 +95,156 @@ impl Planes {
     fn plane<T>(self, xs: &[T], plane: usize) -> &[T] {
         &xs[plane * self.pixels..][..self.pixels]
     }
-}
 
-struct Moments(Statistics);
-
-fn moments_of<T: Real>(xs: &[T], planes: Planes) -> Vec<T> {
-    let (means, variances): (Vec<T>, Vec<T>) = (0..planes.sets())
-        .into_par_iter()
-        .map(|set| {
-            let total: f64 = planes
-                .planes_of(set)
-                .map(|p| sum(planes.plane(xs, p)))
-                .sum();
-            let mean = T::of(total / planes.count());
-            let squares: f64 = planes
-                .planes_of(set)
-                .map(|p| centred_sum_of_squares(planes.plane(xs, p), mean))
-                .sum();
-            (mean, T::of(squares / planes.count()))
-        })
-        .unzip();
-    [means, variances].concat()
-}
-
-impl CustomOp1 for Moments {
-    fn name(&self) -> &'static str {
-        "norm-moments"
-    }
-
-    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let planes = Planes::new(layout, self.0);
-        for_real!(xs, T => {
-            let moments = moments_of::<T>(elements(xs, layout)?, planes);
-            Ok((T::to_cpu_storage_owned(moments), Shape::from((2, planes.sets()))))
-        })
+    /// The means of the sets, then their variances.
+    fn moments<T: Real>(self, xs: &[T]) -> Vec<T> {
+        let (means, variances): (Vec<T>, Vec<T>) = (0..self.sets())
+            .into_par_iter()
+            .map(|set| {
+                let planes = || self.planes_of(set).map(|p| self.plane(xs, p));
+                let mean = T::of(planes().map(sum).sum::<f64>() / self.count());
+                let squares = planes().map(|plane| centred_sum_of_squares(plane, mean));
+                (mean, T::of(squares.sum::<f64>() / self.count()))
+            })
+            .unzip();
+        [means, variances].concat()
     }
 }
 
-#[derive(Clone)]
+/// Of the input, the affine map, the moments, which are constants to Candle, and the residual if there
+/// is one.
 struct Normalise {
-    statistics: Statistics,
-    moments: Tensor,
+    planes: Planes,
     eps: f64,
     activation: Activation,
 }
 
 impl Normalise {
-    /// Mean and inverse standard deviation of a set.
-    fn mean_and_inverse<T: Real>(&self, moments: &[T], set: usize) -> (T, T) {
-        let (means, variances) = moments.split_at(moments.len() / 2);
-        (
-            means[set],
-            T::of(1. / (variances[set].f64() + self.eps).sqrt()),
-        )
+    /// Mean and inverse standard deviation of the set of a plane.
+    fn mean_and_inverse<T: Real>(&self, moments: &[T], plane: usize) -> (T, T) {
+        let set = self.planes.set_of(plane);
+        let (means, variances) = moments.split_at(self.planes.sets());
+        let variance = variances[set].f64();
+        (means[set], T::of(1. / (variance + self.eps).sqrt()))
     }
 
-    fn forward<T: Real>(
-        &self,
-        planes: Planes,
-        xs: &[T],
-        affine: &[T],
-        residual: Option<&[T]>,
-        moments: &[T],
-    ) -> Vec<T> {
-        let (weights, biases) = affine.split_at(planes.channels);
-        let slope = T::of(self.activation.negative_slope().0);
-        let rectify = |y: T| if y >= T::zero() { y } else { slope * y };
-        let mut ys = vec![T::zero(); xs.len()];
-        ys.par_chunks_mut(planes.pixels)
-            .enumerate()
-            .for_each(|(plane, ys)| {
-                let channel = plane % planes.channels;
-                let (mean, inverse) = self.mean_and_inverse(moments, planes.set_of(plane));
-                let (scale, bias) = (inverse * weights[channel], biases[channel]);
-                let xs = planes.plane(xs, plane);
-                match residual {
-                    Some(residual) => {
-                        let residual = planes.plane(residual, plane);
-                        for ((y, &x), &residual) in ys.iter_mut().zip(xs).zip(residual) {
-                            *y = rectify((x - mean) * scale + bias + residual);
-                        }
-                    }
-                    None => {
-                        for (y, &x) in ys.iter_mut().zip(xs) {
-                            *y = rectify((x - mean) * scale + bias);
-                        }
-                    }
-                }
-            });
-        ys
+    /// For each plane the sum of the gradient along the normalised input, and its plain sum.
+    fn plane_sums<T: Real>(&self, xs: &[T], moments: &[T], grads: &[T]) -> Vec<(T, T)> {
+        let planes = self.planes;
+        (0..planes.batch * planes.channels)
+            .into_par_iter()
+            .map(|plane| {
+                let (mean, inverse) = self.mean_and_inverse(moments, plane);
+                let grads = planes.plane(grads, plane);
+                let along = centred_dot(grads, planes.plane(xs, plane), mean);
+                (T::of(along * inverse.f64()), T::of(sum(grads)))
+            })
+            .collect()
     }
 
-    /// The gradient before the activation.
-    fn before_activation(&self, ys: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        let grad = grad.contiguous()?;
-        match self.activation {
-            Activation::Identity => Ok(grad),
-            activation => ys
-                .detach()
-                .apply_op2_no_bwd(&grad, &ActivationBackward(activation)),
-        }
-    }
-
-    /// The gradients of the input and of the affine map, from the one before the activation.
-    fn backward(
-        &self,
-        xs: &Tensor,
-        affine: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (batch, channels) = (xs.dim(0)?, xs.dim(1)?);
-        let xs_value = xs.detach();
-        let sums = xs_value.apply_op2_no_bwd(grad, &PlaneSums(self.clone()))?;
-        let of_xs = match xs.track_op() {
-            true => {
-                let op = InputGradient {
-                    forward: self.clone(),
-                    sums: sums.clone(),
-                };
-                Some(xs_value.apply_op3_no_bwd(&affine.detach(), grad, &op)?)
+    /// The sums over the images: the gradients of the weights, then those of the biases.
+    fn affine_gradient<T: Real>(&self, sums: &[(T, T)]) -> Vec<T> {
+        let channels = self.planes.channels;
+        let mut result = vec![T::zero(); 2 * channels];
+        let (weights, biases) = result.split_at_mut(channels);
+        for image in sums.chunks_exact(channels) {
+            for ((weight, bias), &(along, plain)) in weights.iter_mut().zip(&mut *biases).zip(image)
+            {
+                *weight += along;
+                *bias += plain;
             }
-            false => None,
-        };
-        let of_affine = match affine.track_op() {
-            true => Some(sums.reshape((2, batch, channels))?.sum(1)?),
-            false => None,
-        };
-        Ok((of_xs, of_affine))
-    }
-}
-
-impl CustomOp2 for Normalise {
-    fn name(&self) -> &'static str {
-        "norm"
+        }
+        result
     }
 
-    fn cpu_fwd(
+    fn input_gradient<T: Real>(
         &self,
-        xs: &CpuStorage,
-        layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let planes = Planes::new(layout, self.statistics);
-        for_real!(xs, T => {
-            let (xs, affine) = (elements::<T>(xs, layout)?, elements(affine, affine_layout)?);
-            let ys = with_elements(&self.moments, |moments: &[T]| {
-                self.forward(planes, xs, affine, None, moments)
-            })?;
-            Ok((T::to_cpu_storage_owned(ys), layout.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        affine: &Tensor,
-        ys: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        self.backward(xs, affine, &self.before_activation(ys, grad)?)
-    }
-}
-
-impl CustomOp3 for Normalise {
-    fn name(&self) -> &'static str {
-        "norm-residual"
-    }
-
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
-        residual: &CpuStorage,
-        residual_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let planes = Planes::new(layout, self.statistics);
-        for_real!(xs, T => {
-            let (xs, affine) = (elements::<T>(xs, layout)?, elements(affine, affine_layout)?);
-            let residual = elements(residual, residual_layout)?;
-            let ys = with_elements(&self.moments, |moments: &[T]| {
-                self.forward(planes, xs, affine, Some(residual), moments)
-            })?;
-            Ok((T::to_cpu_storage_owned(ys), layout.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        affine: &Tensor,
-        residual: &Tensor,
-        ys: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = self.before_activation(ys, grad)?;
-        let (of_xs, of_affine) = self.backward(xs, affine, &grad)?;
-        Ok((of_xs, of_affine, residual.track_op().then_some(grad)))
-    }
-}
-
-/// Multiplies a gradient by the activation's derivative; the output has the sign of the input
-/// because the slope is positive.
-struct ActivationBackward(Activation);
-
-impl CustomOp2 for ActivationBackward {
-    fn name(&self) -> &'static str {
-        "norm-activation-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        ys: &CpuStorage,
-        layout: &Layout,
-        grads: &CpuStorage,
-        grads_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        for_real!(ys, T => {
-            let ys: &[T] = elements(ys, layout)?;
-            let result = self.0.rectifier_gradient(ys, elements(grads, grads_layout)?);
-            Ok((T::to_cpu_storage_owned(result), layout.shape().clone()))
-        })
-    }
-}
-
-/// `[2, batch·channels]`: the sums over each plane of the gradient times the normalised input, and
-/// of the gradient.
-struct PlaneSums(Normalise);
-
-impl CustomOp2 for PlaneSums {
-    fn name(&self) -> &'static str {
-        "norm-plane-sums"
-    }
-
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        layout: &Layout,
-        grads: &CpuStorage,
-        grads_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let planes = Planes::new(layout, self.0.statistics);
-        let count = planes.batch * planes.channels;
-        for_real!(xs, T => {
-            let (xs, grads) = (elements::<T>(xs, layout)?, elements::<T>(grads, grads_layout)?);
-            let sums = with_elements(&self.0.moments, |moments: &[T]| {
-                let (along, plain): (Vec<T>, Vec<T>) = (0..count)
-                    .into_par_iter()
-                    .map(|plane| {
-                        let (mean, inverse) =
-                            self.0.mean_and_inverse(moments, planes.set_of(plane));
-                        let grads = planes.plane(grads, plane);
-                        let along = centred_dot(grads, planes.plane(xs, plane), mean);
-                        (T::of(along * inverse.f64()), T::of(sum(grads)))
-                    })
-                    .unzip();
-                [along, plain].concat()
-            })?;
-            Ok((T::to_cpu_storage_owned(sums), Shape::from((2, count))))
-        })
-    }
-}
-
-struct InputGradient {
-    forward: Normalise,
-    sums: Tensor,
-}
-
-impl InputGradient {
-    fn compute<T: Real>(
-        &self,
-        planes: Planes,
         xs: &[T],
         affine: &[T],
-        grads: &[T],
         moments: &[T],
-        sums: &[T],
+        grads: &[T],
+        sums: &[(T, T)],
     ) -> Vec<T> {
+        let planes = self.planes;
         let weights = &affine[..planes.channels];
-        let (along, plain) = sums.split_at(planes.batch * planes.channels);
         // Means over each set of the gradient of the normalised input, along it and plainly.
         let means: Vec<(T, T)> = (0..planes.sets())
             .map(|set| {
-                let mean = |sums: &[T]| {
-                    let total: f64 = planes
-                        .planes_of(set)
-                        .map(|p| (sums[p] * weights[p % planes.channels]).f64())
-                        .sum();
-                    T::of(total / planes.count())
-                };
-                (mean(along), mean(plain))
+                let (mut along, mut plain) = (0., 0.);
+                for plane in planes.planes_of(set) {
+                    let weight = weights[plane % planes.channels];
+                    along += (sums[plane].0 * weight).f64();
+                    plain += (sums[plane].1 * weight).f64();
+                }
+                let count = planes.count();
+                (T::of(along / count), T::of(plain / count))
             })
             .collect();
         let mut result = vec![T::zero(); xs.len()];
-        result
-            .par_chunks_mut(planes.pixels)
-            .enumerate()
-            .for_each(|(plane, result)| {
-                let set = planes.set_of(plane);
-                let (mean, inverse) = self.forward.mean_and_inverse(moments, set);
-                let weight = weights[plane % planes.channels];
-                let (mean_along, mean_plain) = means[set];
-                let inputs = planes
-                    .plane(xs, plane)
-                    .iter()
-                    .zip(planes.plane(grads, plane));
-                for (result, (&x, &grad)) in result.iter_mut().zip(inputs) {
-                    let normed = (x - mean) * inverse;
-                    *result = (grad * weight - mean_plain - normed * mean_along) * inverse;
-                }
-            });
+        let each = result.par_chunks_mut(planes.pixels).enumerate();
+        each.for_each(|(plane, result)| {
+            let (mean, inverse) = self.mean_and_inverse(moments, plane);
+            let weight = weights[plane % planes.channels];
+            let (mean_along, mean_plain) = means[planes.set_of(plane)];
+            let xs = planes.plane(xs, plane);
+            for ((result, &x), &grad) in result.iter_mut().zip(xs).zip(planes.plane(grads, plane)) {
+                let normed = (x - mean) * inverse;
+                *result = (grad * weight - mean_plain - normed * mean_along) * inverse;
+            }
+        });
         result
     }
 }
 
-impl CustomOp3 for InputGradient {
-    fn name(&self) -> &'static str {
-        "norm-input-gradient"
+impl Operation for Normalise {
+    type Kept<T: Real> = ();
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
+        let planes = self.planes;
+        let (xs, moments, residual) = (arguments[0], arguments[2], arguments.get(3));
+        let (weights, biases) = arguments[1].split_at(planes.channels);
+        let slope = T::of(self.activation.negative_slope().0);
+        let rectify = |y: T| if y >= T::zero() { y } else { slope * y };
+        let mut ys = vec![T::zero(); xs.len()];
+        let each = ys.par_chunks_mut(planes.pixels).enumerate();
+        each.for_each(|(plane, ys)| {
+            let channel = plane % planes.channels;
+            let (mean, inverse) = self.mean_and_inverse(moments, plane);
+            let (scale, bias) = (inverse * weights[channel], biases[channel]);
+            let pixels = ys.iter_mut().zip(planes.plane(xs, plane));
+            match residual {
+                Some(residual) => {
+                    for ((y, &x), &residual) in pixels.zip(planes.plane(residual, plane)) {
+                        *y = rectify((x - mean) * scale + bias + residual);
+                    }
+                }
+                None => {
+                    for (y, &x) in pixels {
+                        *y = rectify((x - mean) * scale + bias);
+                    }
+                }
+            }
+        });
+        (ys, ())
     }
 
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        layout: &Layout,
-        affine: &CpuStorage,
-        affine_layout: &Layout,
-        grads: &CpuStorage,
-        grads_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let planes = Planes::new(layout, self.forward.statistics);
-        for_real!(xs, T => {
-            let (xs, affine) = (elements::<T>(xs, layout)?, elements(affine, affine_layout)?);
-            let grads = elements(grads, grads_layout)?;
-            let result = with_elements(&self.forward.moments, |moments: &[T]| {
-                with_elements(&self.sums, |sums: &[T]| {
-                    self.compute(planes, xs, affine, grads, moments, sums)
-                })
-            })??;
-            Ok((T::to_cpu_storage_owned(result), layout.shape().clone()))
-        })
+    fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
+        let (xs, affine, moments) = (pass.arguments[0], pass.arguments[1], pass.arguments[2]);
+        // The output has the sign of what was activated, because the slope is positive.
+        let before_activation = match self.activation {
+            Activation::Identity => None,
+            activation => Some(activation.rectifier_gradient(pass.result, pass.grads)),
+        };
+        let grads = before_activation.as_deref().unwrap_or(pass.grads);
+        let sums = self.plane_sums(xs, moments, grads);
+        let wanted = pass.wanted;
+        let mut gradients = vec![
+            wanted[0].then(|| self.input_gradient(xs, affine, moments, grads, &sums)),
+            wanted[1].then(|| self.affine_gradient(&sums)),
+            None,
+        ];
+        let of_residual = || before_activation.unwrap_or_else(|| pass.grads.to_vec());
+        gradients.extend(wanted.get(3).map(|wanted| wanted.then(of_residual)));
+        gradients
     }
 }

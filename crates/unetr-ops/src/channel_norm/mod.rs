@@ -221,7 +221,7 @@ fn normalise(
         .into());
     }
     if runs_on_cpu(xs) {
-        cpu::normalise(xs, affine, statistics, moments, eps, epilogue)
+        cpu::normalise(op, xs, affine, statistics, moments, eps, epilogue)
     } else {
         composed::normalise(xs, affine, statistics, eps, epilogue)
     }

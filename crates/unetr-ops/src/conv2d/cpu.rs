@@ -1,12 +1,13 @@
 //! Convolution and by exchange of roles the transposed convolution, with their gradients.
 
-use candle_core::{Result, Shape, Tensor, WithDType as _};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::{matrix, same};
-use crate::cpu::{Locked, Real, add_constant, for_real, sum};
-use crate::many;
+use crate::Keep;
+use crate::cpu::{Real, add_constant, sum};
+use crate::many::{self, Backward, Operation};
 
 /// What an operation computes from its input and the weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,27 +34,16 @@ impl Convolution {
         weight: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
-        let arguments: Vec<Tensor> = [Some(xs), Some(weight), bias]
-            .into_iter()
-            .flatten()
-            .map(Tensor::contiguous)
-            .collect::<Result<_>>()?;
-        let g = &self.geometry;
-        let shape = match self.direction {
-            Direction::Forward => g.output_shape(),
-            Direction::Transposed => g.input_shape(),
-        };
-        let locked = Locked::new(&arguments);
-        for_real!(xs, T => {
-            let slices = locked.elements::<T>()?;
-            let mut ys = self.product(self.direction, slices[0], slices[1]);
-            if let Some(bias) = slices.get(2) {
-                let channels = ys.par_chunks_mut((shape.2 * shape.3).max(1)).enumerate();
-                channels.for_each(|(i, plane)| add_constant(plane, bias[i % bias.len()]));
-            }
-            drop(locked);
-            many::node(name, &arguments, (T::to_cpu_storage_owned(ys), Shape::from(shape)), self)
-        })
+        let arguments: Vec<&Tensor> = [xs, weight].into_iter().chain(bias).collect();
+        many::apply(name, &arguments, self.shape(), self)
+    }
+
+    /// The shape of the result.
+    fn shape(&self) -> (usize, usize, usize, usize) {
+        match self.direction {
+            Direction::Forward => self.geometry.output_shape(),
+            Direction::Transposed => self.geometry.input_shape(),
+        }
     }
 
     fn product<T: Real>(&self, direction: Direction, xs: &[T], weight: &[T]) -> Vec<T> {
@@ -88,35 +78,29 @@ fn bias_gradient<T: Real>(grads: &[T], channels: usize, pixels: usize) -> Vec<T>
         .collect()
 }
 
-impl many::Backward for Convolution {
-    fn backward(
-        &self,
-        arguments: &[Tensor],
-        wanted: &[bool],
-        _result: &Tensor,
-        grad: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let (_, channels, height, width) = grad.dims4()?;
+impl Operation for Convolution {
+    type Kept<T: Real> = ();
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
+        let mut ys = self.product(self.direction, arguments[0], arguments[1]);
+        if let Some(bias) = arguments.get(2) {
+            let (_, _, height, width) = self.shape();
+            let channels = ys.par_chunks_mut((height * width).max(1)).enumerate();
+            channels.for_each(|(i, plane)| add_constant(plane, bias[i % bias.len()]));
+        }
+        (ys, ())
+    }
+
+    fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
+        let (_, channels, height, width) = self.shape();
         let back = match self.direction {
             Direction::Forward => Direction::Transposed,
             Direction::Transposed => Direction::Forward,
         };
-        let grads = [grad.clone()];
-        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
-        for_real!(grad, T => {
-            let (slices, grads) = (locked.elements::<T>()?, locked_grads.elements()?[0]);
-            let mut result = Vec::with_capacity(arguments.len());
-            for (n, (argument, wanted)) in arguments.iter().zip(wanted).enumerate() {
-                let gradient = match (n, wanted) {
-                    (_, false) => None,
-                    (0, true) => Some(self.product(back, grads, slices[1])),
-                    (1, true) => Some(self.weight_gradient(slices[0], grads)),
-                    (_, true) => Some(bias_gradient(grads, channels, height * width)),
-                };
-                let tensor = |values| Tensor::from_vec(values, argument.shape(), grad.device());
-                result.push(gradient.map(tensor).transpose()?);
-            }
-            Ok(result)
+        pass.each(|argument| match argument {
+            0 => self.product(back, pass.grads, pass.arguments[1]),
+            1 => self.weight_gradient(pass.arguments[0], pass.grads),
+            _ => bias_gradient(pass.grads, channels, height * width),
         })
     }
 }

@@ -62,13 +62,16 @@ pub(super) fn input_gradient<T: Real>(
     by_groups(g, frame, output, weight, Kernel::backward, g.inputs)
 }
 
+/// From a weight of some shape and a dilation to its kernel.
+type MakeKernel<T> = fn(&[T], (usize, usize, usize, usize), usize, Frame) -> Kernel<T>;
+
 /// `planes * kernel` with the kernels that `make` gives for every group, to so many channels.
 fn by_groups<T: Real>(
     g: &Geometry,
     frame: Frame,
     planes: &[T],
     weight: &[T],
-    make: fn(&[T], (usize, usize, usize, usize), usize, Frame) -> Kernel<T>,
+    make: MakeKernel<T>,
     channels: usize,
 ) -> Vec<T> {
     if planes.is_empty() || weight.is_empty() {

@@ -10,7 +10,7 @@ mod sums;
 
 use std::sync::RwLockReadGuard;
 
-use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType, bail};
 
 pub(crate) use buffer::Buffer;
 pub use buffer::release_buffers;
@@ -25,18 +25,16 @@ pub(crate) use sums::{
     add, add_constant, centred_dot, centred_sum_of_squares, column_sums, dot, sum,
 };
 
-/// So many zeros.
-pub(crate) fn zeros<T: Real>(len: usize) -> Vec<T> {
-    vec![T::zero(); len]
-}
-
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.
 pub(crate) fn runs_on_cpu(xs: &Tensor) -> bool {
     xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64)
 }
 
 /// The elements of a contiguous argument of a custom operation.
-pub(crate) fn elements<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+pub(crate) fn elements<'a, T: WithDType>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
         None => bail!("a CPU kernel got a tensor that is not contiguous: {layout:?}"),
@@ -45,7 +43,7 @@ pub(crate) fn elements<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) ->
 
 /// Runs a kernel on the elements of a contiguous CPU tensor that an operation keeps beside its
 /// arguments.
-pub(crate) fn with_elements<T: Real, R>(
+pub(crate) fn with_elements<T: WithDType, R>(
     tensor: &Tensor,
     kernel: impl FnOnce(&[T]) -> R,
 ) -> Result<R> {

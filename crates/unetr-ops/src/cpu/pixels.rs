@@ -20,6 +20,15 @@ impl<T: Real> SoftmaxBlock<'_, T> {
         &self.probabilities[class * BLOCK..][..self.count]
     }
 
+    /// The probability of each pixel's label, then zeros.
+    pub(crate) fn hits(&self, labels: &[usize]) -> [T; BLOCK] {
+        let mut hits = [T::zero(); BLOCK];
+        for (i, (hit, &label)) in hits.iter_mut().zip(labels).enumerate() {
+            *hit = self.class(label)[i];
+        }
+        hits
+    }
+
     /// The logarithm of the sum of a pixel's exponentials.
     pub(crate) fn log_sum(&self, pixel: usize) -> T {
         self.largest[pixel] + self.totals[pixel].ln()

@@ -1,38 +1,39 @@
 use crate::cpu::{Real, vectorised};
-use crate::pixel_loss::{PixelLoss, Pixels};
+use crate::pixel_loss::{ClassPlanes, PixelBlock, PixelLoss, Sizes, Totals};
 
-pub(super) struct CrossEntropy;
+pub(crate) struct CrossEntropy;
 
 impl PixelLoss for CrossEntropy {
-    /// The sum of the losses.
-    type Sums = f64;
+    /// That of the pixels' losses.
+    const SUMS: usize = 1;
 
-    fn sums<T: Real>(&self, pixels: &Pixels<'_, T>) -> f64 {
-        let [sum] = pixels.sum(|block, logits, labels| {
-            let plane = logits.len() / pixels.classes;
-            let losses = labels.iter().enumerate().map(|(i, label)| {
-                (block.log_sum(i) - logits[label * plane + block.start + i]).f64()
-            });
-            [losses.sum()]
-        });
-        sum
+    fn add_sums<T: Real>(&self, block: &PixelBlock<'_, T>, sums: &mut [f64]) {
+        let labels = block.labels.iter().enumerate();
+        let losses = labels.map(|(i, &label)| block.softmax.log_sum(i) - block.logit(label, i));
+        sums[0] += losses.map(T::f64).sum::<f64>();
     }
 
-    fn loss<T: Real>(&self, sum: f64, pixels: &Pixels<'_, T>) -> f64 {
-        sum / pixels.count() as f64
+    fn losses(&self, sums: &[f64], sizes: Sizes) -> Vec<f64> {
+        vec![sums[0] / sizes.count() as f64]
     }
 
     /// `∂loss/∂logit = (p - y) / pixels`
-    fn gradient<T: Real>(&self, _: f64, pixels: &Pixels<'_, T>, scale: f64) -> Vec<T> {
-        let scale = T::of(scale / pixels.count() as f64);
-        pixels.gradient(|block, labels, class, result| {
-            let probabilities = block.class(class);
+    fn add_gradient<T: Real>(
+        &self,
+        totals: Totals<'_>,
+        block: &PixelBlock<'_, T>,
+        result: &mut ClassPlanes<'_, T>,
+    ) {
+        let scale = T::of(totals.grads[0] / totals.sizes.count() as f64);
+        for class in 0..totals.sizes.classes {
+            let (result, probabilities) = (result.class(class), block.softmax.class(class));
             vectorised!({
-                for ((result, &p), &label) in result.iter_mut().zip(probabilities).zip(labels) {
+                let pixels = result.iter_mut().zip(probabilities);
+                for ((result, &p), &label) in pixels.zip(block.labels) {
                     let y = if label == class { T::one() } else { T::zero() };
-                    *result = (p - y) * scale;
+                    *result += (p - y) * scale;
                 }
             });
-        })
+        }
     }
 }

@@ -5,8 +5,10 @@ mod cpu;
 
 use candle_core::{Result, Tensor};
 
+pub(crate) use cpu::CrossEntropy;
+
 use crate::cpu::runs_on_cpu;
-use crate::labels::{check_labels, class_indices};
+use crate::labels::check_labels;
 use crate::pixel_loss;
 
 const OP: &str = "cross_entropy";
@@ -24,8 +26,7 @@ const OP: &str = "cross_entropy";
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     if runs_on_cpu(logits) {
-        let labels = class_indices(OP, labels, logits.dim(1)?)?;
-        pixel_loss::apply(OP, logits, labels, cpu::CrossEntropy)
+        pixel_loss::apply(OP, logits, labels, (), CrossEntropy)
     } else {
         composed::cross_entropy(logits, labels)
     }

@@ -4,7 +4,9 @@ mod mask;
 
 use candle_core::{Result, Tensor};
 
-use crate::{Mode, OpError};
+use crate::cpu::runs_on_cpu;
+use crate::{Mode, OpError, many};
+use mask::Mask;
 
 /// Inverted dropout (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>).
 ///
@@ -55,22 +57,30 @@ impl Dropout {
     /// When Candle cannot allocate the mask.
     pub fn apply(&self, xs: &Tensor, mode: Mode) -> Result<Tensor> {
         match mode {
-            Mode::Train { seed } if self.rate > 0. => xs * self.mask(xs, seed)?,
+            Mode::Train { seed } if self.rate > 0. => {
+                let mask = Mask::new(self.rate, seed ^ self.layer);
+                if runs_on_cpu(xs) {
+                    many::apply("dropout", &[xs], xs.shape(), mask)
+                } else {
+                    multiply(xs, mask)
+                }
+            }
             Mode::Train { .. } | Mode::Eval => Ok(xs.clone()),
         }
     }
+}
 
-    fn mask(&self, xs: &Tensor, seed: u64) -> Result<Tensor> {
-        let mask = mask::keep(xs.elem_count(), self.rate, seed ^ self.layer);
-        Tensor::from_vec(mask, xs.shape(), xs.device())?.to_dtype(xs.dtype())
-    }
+/// `xs` times the mask, in Candle's operations.
+fn multiply(xs: &Tensor, mask: Mask) -> Result<Tensor> {
+    let mask: Vec<f32> = (0..xs.elem_count()).map(|i| mask.at(i)).collect();
+    xs * Tensor::from_vec(mask, xs.shape(), xs.device())?.to_dtype(xs.dtype())?
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::check::{random, values};
+    use crate::check::{assert_same, random, values};
 
     const TRAIN: Mode = Mode::Train { seed: 7 };
 
@@ -98,6 +108,14 @@ mod tests {
         assert_eq!(drop("a", 1), drop("a", 1));
         assert_ne!(drop("a", 1), drop("a", 2));
         assert_ne!(drop("a", 1), drop("b", 1));
+    }
+
+    #[test]
+    fn the_kernel_agrees_with_candle() {
+        let dropout = Dropout::new(0.3, "a").unwrap();
+        let reference = |x: &[Tensor]| multiply(&x[0], Mask::new(0.3, 7 ^ dropout.layer));
+        let f = |x: &[Tensor]| dropout.apply(&x[0], TRAIN);
+        assert_same("dropout", &[random(1, &[3, 7001])], f, reference);
     }
 
     #[test]

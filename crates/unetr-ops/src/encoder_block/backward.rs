@@ -16,7 +16,7 @@ const STRIP: usize = 256;
 struct Part<'a, T: Real> {
     norm1: Norm<T>,
     qkv: (Buffer<T>, Buffer<T>),
-    projection: (&'a [T], Buffer<T>),
+    projection: (Buffer<T>, Buffer<T>),
     norm2: Norm<T>,
     linear1: (Buffer<T>, Buffer<T>),
     linear2: (Buffer<T>, &'a [T]),
@@ -110,10 +110,10 @@ impl<T: Real> Gradients<'_, T> {
 
 impl Op {
     /// The gradients of the arguments that are wanted, in their order.
-    pub(super) fn backward<T: Real>(
+    pub(super) fn backward_parts<T: Real>(
         &self,
         p: &Parameters<'_, T>,
-        kept: &[Kept<T>],
+        kept: Vec<Kept<T>>,
         grads: &[T],
         wanted: &[bool],
     ) -> Vec<Option<Vec<T>>> {
@@ -137,7 +137,7 @@ impl Op {
         gradients.push_layer(&p.qkv, layer);
         let layer = parts
             .iter()
-            .map(|part| (part.projection.0, &*part.projection.1));
+            .map(|part| (&*part.projection.0, &*part.projection.1));
         gradients.push_layer(&p.projection, layer);
         gradients.push_norm(size, parts.iter().map(|part| &part.norm2));
         let layer = parts
@@ -152,7 +152,7 @@ impl Op {
     fn backward_part<'a, T: Real>(
         &self,
         p: &Parameters<'_, T>,
-        kept: &'a Kept<T>,
+        kept: Kept<T>,
         xs: &[T],
         grads: &'a [T],
         of_xs: &mut [T],
@@ -185,7 +185,7 @@ impl Op {
         Part {
             norm1,
             qkv: (normed1, of_qkv),
-            projection: (&kept.mixed, of_middle),
+            projection: (kept.mixed, of_middle),
             norm2,
             linear1: (normed2, of_hidden),
             linear2: (activated, grads),

@@ -1,13 +1,13 @@
-use candle_core::{Result, Tensor, WithDType as _};
+use candle_core::{Result, Tensor};
 
 use super::forward::Kept;
 use super::{Dense, EncoderBlock, Keep, OP};
 use crate::activation::Pointwise;
 use crate::attention::Heads;
-use crate::cpu::{Locked, Real, for_real};
+use crate::cpu::Real;
 use crate::layer_norm::LayerNorm;
 use crate::linear::Layer;
-use crate::many;
+use crate::many::{self, Backward, Operation};
 
 pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     let (batch, tokens, hidden) = xs.dims3()?;
@@ -35,24 +35,13 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
             size: hidden / block.heads,
         },
         gelu: block.gelu.into(),
+        keep: block.keep,
         qkv,
         projection,
         linear1,
         linear2,
     };
-    let arguments: Vec<Tensor> = arguments
-        .into_iter()
-        .map(Tensor::contiguous)
-        .collect::<Result<_>>()?;
-    let locked = Locked::new(&arguments);
-    for_real!(xs, T => {
-        let parameters = op.parameters::<T>(&locked.elements()?);
-        let wants = block.keep == Keep::Activations && many::tracked(&arguments);
-        let (ys, kept) = op.forward(&parameters, wants);
-        drop(locked);
-        let result = (T::to_cpu_storage_owned(ys), xs.shape().clone());
-        many::node(OP, &arguments, result, Node { op, kept })
-    })
+    many::apply(OP, &arguments, xs.shape(), op)
 }
 
 /// Everything about a block but its numbers.
@@ -61,6 +50,7 @@ pub(super) struct Op {
     pub(super) norm: LayerNorm,
     pub(super) heads: Heads,
     pub(super) gelu: Pointwise,
+    keep: Keep,
     qkv: Slot,
     projection: Slot,
     linear1: Slot,
@@ -113,40 +103,19 @@ impl Op {
     }
 }
 
-/// The block in Candle's graph.
-struct Node<T: Real> {
-    op: Op,
-    /// Nothing if it is to be computed again.
-    kept: Option<Vec<Kept<T>>>,
-}
+impl Operation for Op {
+    type Kept<T: Real> = Vec<Kept<T>>;
 
-impl<T: Real> many::Backward for Node<T> {
-    fn backward(
-        &self,
-        arguments: &[Tensor],
-        wanted: &[bool],
-        _result: &Tensor,
-        grad: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let grads = [grad.clone()];
-        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
-        let parameters = self.op.parameters::<T>(&locked.elements()?);
-        let grads = locked_grads.elements()?[0];
-        let again;
-        let kept = match &self.kept {
-            Some(kept) => kept,
-            None => {
-                again = self.op.forward(&parameters, true).1.unwrap_or_default();
-                &again
-            }
-        };
-        let gradients = self.op.backward(&parameters, kept, grads, wanted);
-        let tensors = gradients.into_iter().zip(arguments);
-        tensors
-            .map(|(values, x)| {
-                let tensor = |values| Tensor::from_vec(values, x.shape(), grad.device());
-                values.map(tensor).transpose()
-            })
-            .collect()
+    fn keep(&self) -> Keep {
+        self.keep
+    }
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], keep: Keep) -> (Vec<T>, Vec<Kept<T>>) {
+        self.forward_parts(&self.parameters(arguments), keep)
+    }
+
+    fn backward<T: Real>(&self, pass: Backward<'_, T, Vec<Kept<T>>>) -> Vec<Option<Vec<T>>> {
+        let parameters = self.parameters(pass.arguments);
+        self.backward_parts(&parameters, pass.kept, pass.grads, pass.wanted)
     }
 }

@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::Keep;
 use super::cpu::{Op, Parameters, Weights};
 use crate::attention::Heads;
 use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, for_each_row, gemm};
@@ -81,18 +82,18 @@ impl Op {
     }
 
     /// The result, and what the backward pass needs if it is wanted.
-    pub(super) fn forward<T: Real>(
+    pub(super) fn forward_parts<T: Real>(
         &self,
         p: &Parameters<'_, T>,
-        keep: bool,
-    ) -> (Vec<T>, Option<Vec<Kept<T>>>) {
+        keep: Keep,
+    ) -> (Vec<T>, Vec<Kept<T>>) {
         let mut ys = vec![T::zero(); p.xs.len()];
         let len = self.part(p.norm1.0.len());
         let parts = ys.par_chunks_mut(len).zip(p.xs.par_chunks(len));
         let kept = parts
-            .map(|(ys, xs)| {
+            .filter_map(|(ys, xs)| {
                 let kept = self.forward_part(p, xs, ys);
-                keep.then_some(kept)
+                (keep == Keep::Activations).then_some(kept)
             })
             .collect();
         (ys, kept)

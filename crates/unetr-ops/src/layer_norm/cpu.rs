@@ -1,29 +1,11 @@
-use candle_core::{Result, Tensor, WithDType as _};
 use rayon::prelude::*;
 
-use super::OP;
-use crate::cpu::{
-    Locked, Real, add, centred_dot, centred_sum_of_squares, for_real, min_chunks, sum, vectorised,
-    zeros,
-};
-use crate::many;
+use crate::Keep;
+use crate::cpu::{Real, add, centred_dot, centred_sum_of_squares, min_chunks, sum, vectorised};
+use crate::many::{Backward, Operation};
 
 /// Rows whose share of the gradients of weight and bias is summed by one task.
 const ROWS: usize = 64;
-
-pub(super) fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    let arguments = [xs.contiguous()?, weight.contiguous()?, bias.contiguous()?];
-    let op = LayerNorm { eps };
-    let locked = Locked::new(&arguments);
-    for_real!(xs, T => {
-        let slices = locked.elements::<T>()?;
-        let mut ys = zeros(slices[0].len());
-        op.forward(slices[0], slices[1], slices[2], &mut ys);
-        drop(locked);
-        let result = (T::to_cpu_storage_owned(ys), xs.shape().clone());
-        many::node(OP, &arguments, result, op)
-    })
-}
 
 /// Kernels on rows of as many numbers as the weight has.
 #[derive(Debug, Clone, Copy)]
@@ -137,27 +119,21 @@ impl LayerNorm {
     }
 }
 
-impl many::Backward for LayerNorm {
-    fn backward(
-        &self,
-        arguments: &[Tensor],
-        _wanted: &[bool],
-        _result: &Tensor,
-        grad: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let grads = [grad.clone()];
-        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
-        for_real!(grad, T => {
-            let (slices, grads) = (locked.elements::<T>()?, locked_grads.elements()?[0]);
-            let mut input = zeros(grads.len());
-            let Gradients { weight, bias } =
-                LayerNorm::backward(*self, slices[0], slices[1], grads, &mut input);
-            let device = grad.device();
-            Ok(vec![
-                Some(Tensor::from_vec(input, grad.shape(), device)?),
-                Some(Tensor::from_vec(weight, slices[1].len(), device)?),
-                Some(Tensor::from_vec(bias, slices[1].len(), device)?),
-            ])
-        })
+impl Operation for LayerNorm {
+    type Kept<T: Real> = ();
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
+        let (xs, weight, bias) = (arguments[0], arguments[1], arguments[2]);
+        let mut ys = vec![T::zero(); xs.len()];
+        LayerNorm::forward(*self, xs, weight, bias, &mut ys);
+        (ys, ())
+    }
+
+    fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
+        let (xs, weight) = (pass.arguments[0], pass.arguments[1]);
+        let mut input = vec![T::zero(); xs.len()];
+        let Gradients { weight, bias } =
+            LayerNorm::backward(*self, xs, weight, pass.grads, &mut input);
+        vec![Some(input), Some(weight), Some(bias)]
     }
 }

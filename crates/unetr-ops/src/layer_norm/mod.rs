@@ -9,6 +9,7 @@ pub(crate) use cpu::{Gradients, LayerNorm};
 
 use crate::cpu::runs_on_cpu;
 use crate::error::{check_shape, shape_error};
+use crate::many;
 
 const OP: &str = "layer_norm";
 
@@ -32,7 +33,7 @@ pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resu
     check_shape(OP, "the weight", weight, size)?;
     check_shape(OP, "the bias", bias, size)?;
     if runs_on_cpu(xs) {
-        cpu::layer_norm(xs, weight, bias, eps)
+        many::apply(OP, &[xs, weight, bias], xs.shape(), LayerNorm { eps })
     } else {
         composed::layer_norm(xs, weight, bias, eps)
     }

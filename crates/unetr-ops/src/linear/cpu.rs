@@ -1,30 +1,18 @@
-use candle_core::{Result, Shape, Tensor, WithDType as _};
+use candle_core::{Result, Tensor};
 
 use super::OP;
-use crate::cpu::{
-    Locked, Matrix, Real, Threads, add, column_sums, for_each_row, for_real, gemm_new,
-};
-use crate::many;
+use crate::Keep;
+use crate::cpu::{Matrix, Real, Threads, add, column_sums, for_each_row, gemm_new};
+use crate::many::{self, Backward, Operation};
 
 pub(super) fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let arguments: Vec<Tensor> = [Some(xs), Some(weight), bias]
-        .into_iter()
-        .flatten()
-        .map(Tensor::contiguous)
-        .collect::<Result<_>>()?;
     let layer = Layer::new(weight)?;
-    let mut dims = xs.dims().to_vec();
-    if let Some(last) = dims.last_mut() {
+    let mut shape = xs.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
         *last = layer.outputs;
     }
-    let locked = Locked::new(&arguments);
-    for_real!(xs, T => {
-        let slices = locked.elements::<T>()?;
-        let ys = layer.forward(slices[0], slices[1], slices.get(2).copied());
-        drop(locked);
-        let result = (T::to_cpu_storage_owned(ys), Shape::from(dims));
-        many::node(OP, &arguments, result, layer)
-    })
+    let arguments: Vec<&Tensor> = [xs, weight].into_iter().chain(bias).collect();
+    many::apply(OP, &arguments, shape, layer)
 }
 
 /// The sizes of a layer; kernels on rows of numbers.
@@ -82,30 +70,19 @@ impl Layer {
     }
 }
 
-impl many::Backward for Layer {
-    fn backward(
-        &self,
-        arguments: &[Tensor],
-        wanted: &[bool],
-        _result: &Tensor,
-        grad: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let grads = [grad.clone()];
-        let (locked, locked_grads) = (Locked::new(arguments), Locked::new(&grads));
-        for_real!(grad, T => {
-            let (slices, grads) = (locked.elements::<T>()?, locked_grads.elements()?[0]);
-            let mut result = Vec::with_capacity(arguments.len());
-            for (n, (argument, wanted)) in arguments.iter().zip(wanted).enumerate() {
-                let gradient = match (n, wanted) {
-                    (_, false) => None,
-                    (0, true) => Some(self.input_gradient(grads, slices[1])),
-                    (1, true) => Some(self.weight_gradient(slices[0], grads)),
-                    (_, true) => Some(self.bias_gradient(grads)),
-                };
-                let tensor = |values| Tensor::from_vec(values, argument.shape(), grad.device());
-                result.push(gradient.map(tensor).transpose()?);
-            }
-            Ok(result)
+impl Operation for Layer {
+    type Kept<T: Real> = ();
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
+        let bias = arguments.get(2).copied();
+        (Layer::forward(*self, arguments[0], arguments[1], bias), ())
+    }
+
+    fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
+        pass.each(|argument| match argument {
+            0 => self.input_gradient(pass.grads, pass.arguments[1]),
+            1 => self.weight_gradient(pass.arguments[0], pass.grads),
+            _ => self.bias_gradient(pass.grads),
         })
     }
 }

@@ -1,12 +1,13 @@
-use candle_core::{Result, Shape, Tensor, WithDType as _};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::backward::Wanted;
 use super::forward::{Block, Kept, SECOND};
 use super::{OP, ResidualBlock, Sizes};
+use crate::Keep;
 use crate::conv2d::Frame;
-use crate::cpu::{Locked, Real, for_real};
-use crate::many;
+use crate::cpu::Real;
+use crate::many::{self, Backward, Operation};
 
 pub(super) fn residual_block(
     inputs: &[&Tensor],
@@ -24,10 +25,6 @@ pub(super) fn residual_block(
                 .flat_map(|affine| [affine.weight, affine.bias]),
         );
     }
-    let arguments: Vec<Tensor> = arguments
-        .iter()
-        .map(|x| x.contiguous())
-        .collect::<Result<_>>()?;
     let op = Op {
         sizes,
         inputs: inputs.iter().map(|xs| xs.dim(1)).collect::<Result<_>>()?,
@@ -39,16 +36,8 @@ pub(super) fn residual_block(
         eps: block.eps,
         slope: block.negative_slope,
     };
-    let keep = many::tracked(&arguments);
-    let shape = Shape::from((sizes.batch, sizes.outputs, sizes.height, sizes.width));
-    let locked = Locked::new(&arguments);
-    for_real!(arguments[0], T => {
-        let block = Block::<T>::new(&op, &locked.elements()?);
-        let (ys, kept) = block.forward(keep);
-        drop(locked);
-        let storage = T::to_cpu_storage_owned(ys);
-        many::node(OP, &arguments, (storage, shape), Node { op, kept })
-    })
+    let shape = (sizes.batch, sizes.outputs, sizes.height, sizes.width);
+    many::apply(OP, &arguments, shape, op)
 }
 
 /// Everything about a block but its numbers.
@@ -92,74 +81,13 @@ impl Op {
         let kernel = self.kernels[conv];
         (self.sizes.outputs, inputs, kernel, kernel)
     }
-}
 
-/// The block in Candle's graph.
-struct Node<T: Real> {
-    op: Op,
-    kept: Kept<T>,
-}
-
-impl<T: Real> many::Backward for Node<T> {
-    fn backward(
-        &self,
-        arguments: &[Tensor],
-        wanted: &[bool],
-        result: &Tensor,
-        grad: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let op = &self.op;
-        let count = op.inputs.len();
-        let results = [result.clone(), grad.clone()];
-        let (locked, locked_results) = (Locked::new(arguments), Locked::new(&results));
-        let block = Block::<T>::new(op, &locked.elements()?);
-        let [ys, grads] = locked_results.elements()?[..] else {
-            candle_core::bail!("{OP}: two results");
-        };
-        let mut weight = count;
-        let weights = op.affine.iter().map(|&affine| {
-            let wanted = wanted[weight];
-            weight += if affine { 3 } else { 1 };
-            wanted
-        });
-        let wanted = Wanted {
-            weights: weights.collect(),
-            input: wanted[..count].contains(&true),
-        };
-        let (of_input, of_convs) = block.backward(&self.kept, ys, grads, &wanted);
-        let mut gradients = match of_input {
-            Some(of_input) => split(&of_input, op)?.into_iter().map(Some).collect(),
-            None => vec![None; count],
-        };
-        let device = grad.device();
-        for (conv, of_conv) in of_convs.into_iter().enumerate() {
-            let shape = op.weight_shape(conv);
-            let weight = || Tensor::from_vec(of_conv.weight, shape, device);
-            gradients.push(wanted.weights[conv].then(weight).transpose()?);
-            if op.affine[conv] {
-                for values in [of_conv.scale, of_conv.shift] {
-                    gradients.push(Some(Tensor::from_vec(values, op.sizes.outputs, device)?));
-                }
-            }
-        }
-        Ok(gradients)
-    }
-}
-
-/// The gradient of each input from that of all inputs, one after the other along the channels.
-fn split<T: Real>(of_input: &[T], op: &Op) -> Result<Vec<Tensor>> {
-    let Sizes {
-        batch,
-        inputs,
-        height,
-        width,
-        ..
-    } = op.sizes;
-    let pixels = op.pixels();
-    let mut first = 0;
-    op.inputs
-        .iter()
-        .map(|&channels| {
+    /// The gradient of each input from that of all inputs, one after the other along the channels.
+    fn split<T: Real>(&self, of_input: &[T]) -> Vec<Option<Vec<T>>> {
+        let Sizes { batch, inputs, .. } = self.sizes;
+        let pixels = self.pixels();
+        let mut first = 0;
+        let gradients = self.inputs.iter().map(|&channels| {
             let mut result = vec![T::zero(); batch * channels * pixels];
             result
                 .par_chunks_mut(channels * pixels)
@@ -168,8 +96,42 @@ fn split<T: Real>(of_input: &[T], op: &Op) -> Result<Vec<Tensor>> {
                     to.copy_from_slice(&from[first * pixels..][..channels * pixels]);
                 });
             first += channels;
-            let shape = (batch, channels, height, width);
-            Tensor::from_vec(result, shape, &candle_core::Device::Cpu)
-        })
-        .collect()
+            Some(result)
+        });
+        gradients.collect()
+    }
+}
+
+impl Operation for Op {
+    type Kept<T: Real> = Kept<T>;
+
+    fn forward<T: Real>(&self, arguments: &[&[T]], keep: Keep) -> (Vec<T>, Kept<T>) {
+        Block::new(self, arguments).forward(keep)
+    }
+
+    fn backward<T: Real>(&self, pass: Backward<'_, T, Kept<T>>) -> Vec<Option<Vec<T>>> {
+        let (inputs, mut parameters) = pass.wanted.split_at(self.inputs.len());
+        let weights = self.affine.iter().map(|&affine| {
+            let wanted = parameters[0];
+            parameters = &parameters[if affine { 3 } else { 1 }..];
+            wanted
+        });
+        let wanted = Wanted {
+            weights: weights.collect(),
+            input: inputs.contains(&true),
+        };
+        let block = Block::new(self, pass.arguments);
+        let (of_input, of_convs) = block.backward(&pass.kept, pass.result, pass.grads, &wanted);
+        let mut gradients = match of_input {
+            Some(of_input) => self.split(&of_input),
+            None => vec![None; self.inputs.len()],
+        };
+        for (conv, of_conv) in of_convs.into_iter().enumerate() {
+            gradients.push(wanted.weights[conv].then_some(of_conv.weight));
+            if self.affine[conv] {
+                gradients.extend([Some(of_conv.scale), Some(of_conv.shift)]);
+            }
+        }
+        gradients
+    }
 }

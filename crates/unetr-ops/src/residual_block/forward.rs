@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::cpu::Op;
 use super::plane::Norm;
+use crate::Keep;
 use crate::conv2d::Frame;
 use crate::conv2d::direct::{Kernel, Write};
 use crate::cpu::{Buffer, Real, Threads};
@@ -127,7 +128,8 @@ impl<'a, T: Real> Block<'a, T> {
         T::of(self.op.slope)
     }
 
-    pub(super) fn forward(&self, keep: bool) -> (Vec<T>, Kept<T>) {
+    pub(super) fn forward(&self, keep: Keep) -> (Vec<T>, Kept<T>) {
+        let keep = keep == Keep::Activations;
         let (batch, convs) = (self.op.sizes.batch, self.convs.len());
         let mut ys = vec![T::zero(); batch * self.len()];
         let mut planes = Buffer::new(if keep { batch * convs * self.len() } else { 0 });

@@ -1,56 +1,66 @@
 use super::JaccardReduction;
-use crate::cpu::{Real, sum};
-use crate::pixel_loss::{PixelLoss, Pixels};
+use crate::cpu::{Real, sum, vectorised};
+use crate::pixel_loss::{ClassPlanes, PixelBlock, PixelLoss, Sizes, Totals};
 
-pub(super) struct SoftJaccard {
-    pub(super) reduction: JaccardReduction,
+pub(crate) struct SoftJaccard {
+    pub(crate) reduction: JaccardReduction,
 }
 
 /// The intersection and the union of the whole batch.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Overlap {
-    intersection: f64,
-    union: f64,
+fn overlap(sums: &[f64], sizes: Sizes) -> (f64, f64) {
+    let (hits, all) = (sums[0], sums[1]);
+    // p + y - p·y is 1 where y is 1 and p elsewhere.
+    let union = sizes.count() as f64 + (all - hits) + 1e-8 * sizes.elements() as f64;
+    (hits, union)
 }
 
 impl PixelLoss for SoftJaccard {
-    type Sums = Overlap;
+    /// That of the probabilities of the labels, and that of all probabilities.
+    const SUMS: usize = 2;
 
-    fn sums<T: Real>(&self, pixels: &Pixels<'_, T>) -> Overlap {
-        let [hits, all] = pixels.sum(|block, _, labels| {
-            let hits = labels.iter().enumerate();
-            let hits = hits.map(|(i, &label)| block.class(label)[i].f64()).sum();
-            let all = (0..pixels.classes).map(|class| sum(block.class(class)));
-            [hits, all.sum()]
-        });
-        // p + y - p·y is 1 where y is 1 and p elsewhere.
-        let union = pixels.count() as f64 + (all - hits) + 1e-8 * pixels.elements() as f64;
-        Overlap {
-            intersection: hits,
-            union,
-        }
+    fn add_sums<T: Real>(&self, block: &PixelBlock<'_, T>, sums: &mut [f64]) {
+        let hits = block.softmax.hits(block.labels);
+        sums[0] += hits[..block.labels.len()]
+            .iter()
+            .map(|hit| hit.f64())
+            .sum::<f64>();
+        let classes = 0..block.sizes.classes;
+        sums[1] += classes
+            .map(|class| sum(block.softmax.class(class)))
+            .sum::<f64>();
     }
 
-    fn loss<T: Real>(&self, sums: Overlap, pixels: &Pixels<'_, T>) -> f64 {
+    fn losses(&self, sums: &[f64], sizes: Sizes) -> Vec<f64> {
         let count = match self.reduction {
-            JaccardReduction::Mean => pixels.elements() as f64,
+            JaccardReduction::Mean => sizes.elements() as f64,
             JaccardReduction::Sum => 1.,
         };
-        1. - (sums.intersection / count) / (sums.union / count)
+        let (intersection, union) = overlap(sums, sizes);
+        vec![1. - (intersection / count) / (union / count)]
     }
 
     /// `∂loss/∂p` is `a = -1/union` where `y` is 1 and `b = intersection/union²` elsewhere; the
     /// softmax subtracts its mean under `p`: with `h` the probability of the label, `p·(a - b)·(y - h)`.
-    fn gradient<T: Real>(&self, sums: Overlap, pixels: &Pixels<'_, T>, scale: f64) -> Vec<T> {
-        let of_hit = -scale / sums.union;
-        let of_miss = scale * sums.intersection / (sums.union * sums.union);
+    fn add_gradient<T: Real>(
+        &self,
+        totals: Totals<'_>,
+        block: &PixelBlock<'_, T>,
+        result: &mut ClassPlanes<'_, T>,
+    ) {
+        let (intersection, union) = overlap(totals.sums, totals.sizes);
+        let of_hit = -totals.grads[0] / union;
+        let of_miss = totals.grads[0] * intersection / (union * union);
         let scale = T::of(of_hit - of_miss);
-        pixels.gradient(|block, labels, class, result| {
-            let pixels = result.iter_mut().zip(block.class(class));
-            for ((i, (result, &p)), &label) in pixels.enumerate().zip(labels) {
-                let y = if label == class { T::one() } else { T::zero() };
-                *result = p * scale * (y - block.class(label)[i]);
-            }
-        })
+        let hits = block.softmax.hits(block.labels);
+        for class in 0..totals.sizes.classes {
+            let (result, probabilities) = (result.class(class), block.softmax.class(class));
+            vectorised!({
+                let pixels = result.iter_mut().zip(probabilities).zip(&hits);
+                for (((result, &p), &hit), &label) in pixels.zip(block.labels) {
+                    let y = if label == class { T::one() } else { T::zero() };
+                    *result += p * scale * (y - hit);
+                }
+            });
+        }
     }
 }

@@ -5,8 +5,10 @@ mod cpu;
 
 use candle_core::{Result, Tensor};
 
+pub(crate) use cpu::SoftJaccard;
+
 use crate::cpu::runs_on_cpu;
-use crate::labels::{check_labels, class_indices};
+use crate::labels::check_labels;
 use crate::pixel_loss;
 
 const OP: &str = "soft_jaccard";
@@ -41,8 +43,7 @@ pub fn soft_jaccard(
 ) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     if runs_on_cpu(logits) {
-        let labels = class_indices(OP, labels, logits.dim(1)?)?;
-        pixel_loss::apply(OP, logits, labels, cpu::SoftJaccard { reduction })
+        pixel_loss::apply(OP, logits, labels, (), SoftJaccard { reduction })
     } else {
         composed::soft_jaccard(logits, labels, reduction)
     }

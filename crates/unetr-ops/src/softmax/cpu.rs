@@ -1,13 +1,13 @@
-use candle_core::backend::BackendStorage as _;
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType as _,
-};
 use rayon::prelude::*;
 
-use crate::cpu::{Real, dot, elements, for_real};
+use crate::Keep;
+use crate::cpu::{Real, dot};
+use crate::many::{Backward, Operation};
 
-/// Softmax of every row of the last dimension.
-pub(super) struct Softmax;
+/// Softmax of every row of so many numbers.
+pub(super) struct Softmax {
+    pub(super) size: usize,
+}
 
 fn softmax<T: Real>(xs: &[T], size: usize) -> Vec<T> {
     let mut ys = vec![T::zero(); xs.len()];
@@ -42,47 +42,14 @@ fn backward<T: Real>(ys: &[T], grads: &[T], size: usize) -> Vec<T> {
     xs
 }
 
-fn last(layout: &Layout) -> usize {
-    layout.dims().last().copied().unwrap_or(1)
-}
+impl Operation for Softmax {
+    type Kept<T: Real> = ();
 
-impl CustomOp1 for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
+    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
+        (softmax(arguments[0], self.size), ())
     }
 
-    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        for_real!(xs, T => {
-            let ys = softmax::<T>(elements(xs, layout)?, last(layout));
-            Ok((T::to_cpu_storage_owned(ys), layout.shape().clone()))
-        })
-    }
-
-    fn bwd(&self, _arg: &Tensor, res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        res.detach()
-            .apply_op2_no_bwd(&grad.contiguous()?, &SoftmaxBackward)
-            .map(Some)
-    }
-}
-
-struct SoftmaxBackward;
-
-impl CustomOp2 for SoftmaxBackward {
-    fn name(&self) -> &'static str {
-        "softmax-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        ys: &CpuStorage,
-        layout: &Layout,
-        grads: &CpuStorage,
-        grads_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        for_real!(ys, T => {
-            let ys: &[T] = elements(ys, layout)?;
-            let xs = backward(ys, elements(grads, grads_layout)?, last(layout));
-            Ok((T::to_cpu_storage_owned(xs), layout.shape().clone()))
-        })
+    fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
+        vec![Some(backward(pass.result, pass.grads, self.size))]
     }
 }

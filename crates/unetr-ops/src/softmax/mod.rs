@@ -5,6 +5,7 @@ mod cpu;
 use candle_core::{D, Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
+use crate::many;
 
 /// Softmax over the last dimension, differentiable, which `candle_nn`'s fused one is not.
 ///
@@ -15,10 +16,11 @@ use crate::cpu::runs_on_cpu;
 /// # Errors
 /// When `xs` is a scalar.
 pub fn softmax_last_dim(xs: &Tensor) -> Result<Tensor> {
-    if runs_on_cpu(xs) && xs.rank() > 0 {
-        xs.contiguous()?.apply_op1(cpu::Softmax)
-    } else {
-        candle_nn::ops::softmax(xs, D::Minus1)
+    match xs.dims() {
+        &[.., size] if runs_on_cpu(xs) => {
+            many::apply("softmax", &[xs], xs.shape(), cpu::Softmax { size })
+        }
+        _ => candle_nn::ops::softmax(xs, D::Minus1),
     }
 }
 

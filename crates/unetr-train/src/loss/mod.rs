@@ -1,6 +1,7 @@
 //! Losses: from logits and labels to one number, and the parts it is made of.
 
 mod cross_entropy;
+mod cross_entropy_and_soft_jaccard;
 mod soft_jaccard;
 mod sum;
 

@@ -1,8 +1,12 @@
+use std::any::Any;
+
 use candle_core::{Result, Tensor};
 
+use super::cross_entropy_and_soft_jaccard::CrossEntropyAndSoftJaccard;
 use super::{CrossEntropy, Loss, LossValue, SoftJaccard};
 
-/// The sum of several losses; its parts are theirs.
+/// The sum of several losses; its parts are theirs. [`CrossEntropy`] followed by [`SoftJaccard`] is
+/// computed in one pass over the logits.
 ///
 /// # Examples
 /// ```
@@ -18,9 +22,14 @@ use super::{CrossEntropy, Loss, LossValue, SoftJaccard};
 /// ```
 #[derive(Debug)]
 pub struct SumLoss {
-    first: Box<dyn Loss>,
-    others: Vec<Box<dyn Loss>>,
+    first: Box<dyn Term>,
+    others: Vec<Box<dyn Term>>,
 }
+
+/// A loss whose type can be asked for.
+trait Term: Loss + Any {}
+
+impl<L: Loss + Any> Term for L {}
 
 impl SumLoss {
     /// Only `first`; [`plus`](Self::plus) adds to it.
@@ -34,7 +43,14 @@ impl SumLoss {
     /// Adds a loss.
     #[must_use]
     pub fn plus(mut self, loss: impl Loss + 'static) -> Self {
-        self.others.push(Box::new(loss));
+        let last = self.others.last_mut().unwrap_or(&mut self.first);
+        let follows: &dyn Any = &**last;
+        match (&loss as &dyn Any).downcast_ref::<SoftJaccard>() {
+            Some(&jaccard) if follows.is::<CrossEntropy>() => {
+                *last = Box::new(CrossEntropyAndSoftJaccard(jaccard));
+            }
+            _ => self.others.push(Box::new(loss)),
+        }
         self
     }
 

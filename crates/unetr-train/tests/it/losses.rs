@@ -70,6 +70,27 @@ fn parts_are_named_and_add_up() {
 }
 
 #[test]
+fn what_is_computed_together_is_the_sum_of_what_is_computed_alone() {
+    let golden = Golden::open("losses");
+    let labels = golden.labels("random/masks");
+    let logits = golden.get("random/logits");
+    let reduction = JaccardReduction::Sum;
+    let jaccard = SoftJaccard { reduction };
+    let together = SumLoss::new(jaccard).plus(CrossEntropy).plus(jaccard);
+    let value = together.compute(&logits, &labels).unwrap();
+    let alone: [&dyn Loss; 3] = [&jaccard, &CrossEntropy, &jaccard];
+    assert_eq!(value.parts.len(), alone.len());
+    for ((name, part), alone) in value.parts.iter().zip(alone) {
+        let alone = alone.compute(&logits, &labels).unwrap();
+        assert_eq!(name, &alone.parts[0].0);
+        assert_eq!(distance(part, &alone.total), 0., "{name}");
+    }
+    let total = (&value.parts[0].1 + &value.parts[1].1).unwrap();
+    let total = (total + &value.parts[2].1).unwrap();
+    assert!(distance(&value.total, &total) <= BOUND);
+}
+
+#[test]
 fn shapes_that_do_not_fit_are_refused() {
     let golden = Golden::open("losses");
     let logits = golden.get("random/logits");

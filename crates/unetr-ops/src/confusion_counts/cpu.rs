@@ -1,0 +1,98 @@
+use candle_core::WithDType;
+use rayon::prelude::*;
+
+use super::OP;
+use crate::OpError;
+use crate::cpu::{Real, vectorised};
+
+/// Pixels whose best class is searched together: they stay in the L1 cache while every class's scores
+/// are read once, in order.
+const BLOCK: usize = 1024;
+
+/// Pixels that one task counts.
+const TASK: usize = 16 * BLOCK;
+
+/// Counts the pixels of images of so many.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counter {
+    pub(super) pixels: usize,
+    pub(super) classes: usize,
+    pub(super) ignore: Option<i64>,
+}
+
+impl Counter {
+    /// `[classes, classes]`: rows are labels, columns predictions.
+    pub(super) fn count<T, L>(self, logits: &[T], labels: &[L]) -> candle_core::Result<Vec<u64>>
+    where
+        T: Real,
+        L: WithDType + Into<i64>,
+    {
+        let images = logits.par_chunks(self.classes * self.pixels);
+        let shares: Vec<Result<Vec<u64>, OpError>> = images
+            .zip(labels.par_chunks(self.pixels))
+            .flat_map(|(image, labels)| {
+                let tasks = labels.par_chunks(TASK).enumerate();
+                tasks.map(move |(task, labels)| self.count_task(image, task * TASK, labels))
+            })
+            .collect();
+        let mut counts = vec![0; self.classes * self.classes];
+        for share in shares {
+            for (count, share) in counts.iter_mut().zip(share?) {
+                *count += share;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The counts of those pixels of an image from `first` on that have `labels`.
+    fn count_task<T: Real, L: Copy + Into<i64>>(
+        self,
+        image: &[T],
+        first: usize,
+        labels: &[L],
+    ) -> Result<Vec<u64>, OpError> {
+        let mut counts = vec![0; self.classes * self.classes];
+        let (mut best, mut predictions) = ([T::zero(); BLOCK], [0; BLOCK]);
+        for (block, labels) in labels.chunks(BLOCK).enumerate() {
+            let (best, predictions) = (&mut best[..labels.len()], &mut predictions[..labels.len()]);
+            self.predict(image, first + block * BLOCK, best, predictions);
+            for (&label, &prediction) in labels.iter().zip(&*predictions) {
+                if let Some(row) = self.row(label.into())? {
+                    counts[row * self.classes + prediction as usize] += 1;
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Writes the class of highest score, and that score, for pixels from `start` on.
+    fn predict<T: Real>(self, image: &[T], start: usize, best: &mut [T], predictions: &mut [u32]) {
+        let count = best.len();
+        let plane = |class: usize| &image[class * self.pixels + start..][..count];
+        best.copy_from_slice(plane(0));
+        predictions.fill(0);
+        vectorised!({
+            for class in 1..self.classes {
+                let pixels = predictions.iter_mut().zip(best.iter_mut());
+                for ((prediction, best), &score) in pixels.zip(plane(class)) {
+                    let better = score > *best;
+                    *best = if better { score } else { *best };
+                    *prediction = if better { class as u32 } else { *prediction };
+                }
+            }
+        });
+    }
+
+    /// The row of a label, unless it is to be ignored.
+    fn row(self, label: i64) -> Result<Option<usize>, OpError> {
+        match usize::try_from(label) {
+            _ if Some(label) == self.ignore => Ok(None),
+            Ok(row) if row < self.classes => Ok(Some(row)),
+            _ => Err(OpError::Label {
+                op: OP,
+                label,
+                classes: self.classes,
+            }),
+        }
+    }
+}
