@@ -165,15 +165,25 @@ impl Operation for Op {
         self.keep
     }
 
-    fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, Kept<T>) {
+    fn forward<T: Real>(&self, arguments: &[&[T]], keep: Keep) -> (Vec<T>, Kept<T>) {
         let p = self.parameters(arguments);
+        // What is not kept is freed as soon as it has been used.
+        let kept = |values: Vec<T>| match keep {
+            Keep::Activations => values,
+            Keep::Input => Vec::new(),
+        };
         let normed = self.norm.forward(p.xs, p.norm1.0, p.norm1.1);
         let qkv = p.qkv.forward(&normed);
+        drop(normed);
         let mixed = self.heads.forward(&qkv);
+        let qkv = kept(qkv);
         let middle = p.projection.forward_residual(&mixed, p.xs);
+        let mixed = kept(mixed);
         let normed = self.norm.forward(&middle, p.norm2.0, p.norm2.1);
         let hidden = p.linear1.forward(&normed);
+        drop(normed);
         let activated = Pointwise::from(self.gelu).forward(&hidden);
+        let hidden = kept(hidden);
         let ys = p.linear2.forward_residual(&activated, &middle);
         let kept = Kept {
             qkv,
