@@ -20,7 +20,7 @@ pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
 pub(crate) use real::Real;
 #[cfg(test)]
 pub(crate) use simd::tests::at_each_level;
-pub(crate) use simd::{Lanes, dispatch, vectorised};
+pub(crate) use simd::{Lanes, Once, dispatch, vectorised};
 pub(crate) use sums::{
     add, add_constant, centred_dot, centred_sum_of_squares, column_sums, dot, sum,
 };
