@@ -26,7 +26,7 @@ mod soft_jaccard;
 mod softmax;
 
 pub use activation::{Activation, Gelu, gelu, leaky_relu, relu};
-pub use adam::{AdamStep, adam_step};
+pub use adam::{AdamStep, AdamUpdate, adam_step, adam_steps};
 pub use attention::attention;
 pub use backward::backward;
 pub use channel_norm::{
