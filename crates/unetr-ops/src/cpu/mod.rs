@@ -1,6 +1,8 @@
 //! What the CPU kernels share: element types, access to storage, matrix products, row sums.
 
 mod buffer;
+mod erf;
+mod exp;
 mod matmul;
 mod parallel;
 mod pixels;
