@@ -45,6 +45,7 @@ struct Flags {
 fn main() -> Result<()> {
     let flags = Flags::parse();
     // This thread is one of those that compute, as in the examples.
+    unetr::ops::keep_freed_memory();
     rayon::ThreadPoolBuilder::new()
         .num_threads(flags.threads)
         .use_current_thread()

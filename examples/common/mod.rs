@@ -13,6 +13,7 @@ use unetr::data::{
 };
 use unetr::metrics::MetricSet;
 use unetr::model::{Parameters, Unetr, UnetrConfig};
+use unetr::ops::keep_freed_memory;
 use unetr::train::{
     Adam, AdamConfig, Checkpoints, External, HistoryFile, Objective, Optimizer, Outcome, Palette,
     PredictionSample, Retention, Schedule, StopSignal, SumLoss, Trainer, TrainerConfig,
@@ -109,8 +110,9 @@ impl Task {
 }
 
 /// Makes this thread one of the so many that compute, 0 for one per core: operations then need not
-/// wake another thread up and wait for it.
+/// wake another thread up and wait for it. Memory that a step frees stays for the next one.
 pub(crate) fn compute_threads(count: usize) -> Result<()> {
+    keep_freed_memory();
     rayon::ThreadPoolBuilder::new()
         .num_threads(count)
         .use_current_thread()

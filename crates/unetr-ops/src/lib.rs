@@ -18,6 +18,7 @@ mod labels;
 mod layer_norm;
 mod linear;
 mod many;
+mod memory;
 mod mode;
 mod no_grad;
 mod pixel_loss;
@@ -26,7 +27,7 @@ mod soft_jaccard;
 mod softmax;
 
 pub use activation::{Activation, Gelu, gelu, leaky_relu, relu};
-pub use adam::{AdamStep, adam_step};
+pub use adam::{AdamStep, AdamUpdate, adam_step, adam_steps};
 pub use attention::attention;
 pub use backward::backward;
 pub use channel_norm::{
@@ -43,6 +44,7 @@ pub use encoder_block::{Dense, EncoderBlock, Keep, encoder_block};
 pub use error::OpError;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use memory::keep_freed_memory;
 pub use mode::Mode;
 pub use no_grad::no_grad;
 pub use residual_block::{NormedConv, ResidualBlock, residual_block};

@@ -44,7 +44,7 @@ impl Pointwise {
                 xs,
                 ys,
                 #[inline(always)]
-                |x| x * normal_cdf(x),
+                |x| x * normal(x).0,
             ),
             Self::Rectifier { slope, .. } => {
                 let slope = T::of(slope);
@@ -77,8 +77,8 @@ impl Pointwise {
                 grads,
                 #[inline(always)]
                 |x, grad| {
-                    let density = (T::of(-0.5) * x * x).exp() * T::of(INV_SQRT_2PI);
-                    grad * (normal_cdf(x) + x * density)
+                    let (cdf, exp) = normal(x);
+                    grad * (cdf + x * exp * T::of(INV_SQRT_2PI))
                 },
             ),
             Self::Rectifier { slope, at_zero } => {
@@ -113,9 +113,12 @@ fn tanh_argument<T: Real>(x: T) -> T {
     T::of(SQRT_2_PI) * (x + T::of(CUBIC) * x * x * x)
 }
 
+/// `Φ(x)` and `e^{-x²/2}`.
 #[inline(always)]
-fn normal_cdf<T: Real>(x: T) -> T {
-    T::of(0.5) * (T::one() + (x * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf())
+fn normal<T: Real>(x: T) -> (T, T) {
+    let exp = (T::of(-0.5) * x * x).exp();
+    let erf = (x * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf_with(exp);
+    (T::of(0.5) * (T::one() + erf), exp)
 }
 
 fn map<T: Real>(xs: &[T], ys: &mut [T], f: impl Fn(T) -> T + Sync) {

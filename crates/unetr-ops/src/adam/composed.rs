@@ -1,14 +1,15 @@
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor};
 
-use super::AdamStep;
+use super::AdamUpdate;
 
-pub(super) fn adam_step(
-    parameter: &Var,
-    gradient: &Tensor,
-    moments: &Var,
-    step: &AdamStep,
-) -> Result<()> {
-    let gradient = gradient.detach();
+pub(super) fn adam_step(update: &AdamUpdate<'_>) -> Result<()> {
+    let AdamUpdate {
+        parameter,
+        moments,
+        step,
+        ..
+    } = update;
+    let gradient = update.gradient.detach();
     let mean = ((moments.get(0)? * step.beta1)? + (&gradient * (1. - step.beta1))?)?;
     let square = ((moments.get(1)? * step.beta2)? + (gradient.sqr()? * (1. - step.beta2))?)?;
     let (correct_mean, correct_square) = step.bias_corrections();

@@ -1,6 +1,8 @@
 //! What the CPU kernels share: element types, access to storage, matrix products, row sums.
 
 mod buffer;
+mod erf;
+mod exp;
 mod matmul;
 mod parallel;
 mod pixels;
@@ -20,7 +22,7 @@ pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
 pub(crate) use real::Real;
 #[cfg(test)]
 pub(crate) use simd::tests::at_each_level;
-pub(crate) use simd::{Lanes, dispatch, vectorised};
+pub(crate) use simd::{Lanes, Once, dispatch, vectorised};
 pub(crate) use sums::{
     add, add_constant, centred_dot, centred_sum_of_squares, column_sums, dot, sum,
 };

@@ -18,14 +18,23 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
 /// Compiles a loop once for every instruction set and runs the best; what the loop calls has to be
 /// inlined. `a·b + c` is never contracted, so that results are the same everywhere.
 macro_rules! vectorised {
-    ($body:expr) => {
+    ($body:expr) => {{
+        let once = $crate::cpu::Once;
         $crate::cpu::dispatch(
             #[inline(always)]
-            || $body,
+            || {
+                let _moved = once;
+                $body
+            },
         )
-    };
+    }};
 }
 pub(crate) use vectorised;
+
+/// What is moved into a closure can be moved there but once. A closure that could be called again would
+/// be called through a function of the standard library, which is not inlined where the loop is long, and
+/// is compiled for the oldest processor then.
+pub(crate) struct Once;
 
 /// Element types with vectors of an instruction set.
 pub(crate) trait Lanes: Copy {

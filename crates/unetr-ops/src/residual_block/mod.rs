@@ -302,6 +302,24 @@ mod tests {
     }
 
     #[test]
+    fn a_second_backward_pass_computes_again_what_the_first_has_freed() {
+        let vars: Vec<_> = SMALL
+            .arguments()
+            .iter()
+            .map(|x| candle_core::Var::from_tensor(x).unwrap())
+            .collect();
+        let tracked: Vec<Tensor> = vars.iter().map(|x| x.as_tensor().clone()).collect();
+        let ys = SMALL.run(&tracked, residual_block).unwrap();
+        let loss = ys.sqr().unwrap().sum_all().unwrap();
+        let gradients = || -> Vec<_> {
+            let store = loss.backward().unwrap();
+            let gradient = |var| crate::check::values(store.get(var).unwrap());
+            vars.iter().map(|var| gradient(var)).collect()
+        };
+        assert_eq!(gradients(), gradients());
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let x = SMALL.arguments();
         let message =

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
-use unetr_ops::{AdamStep, adam_step};
+use unetr_ops::{AdamStep, AdamUpdate, adam_steps};
 
 use super::Optimizer;
 use crate::{Error, Result};
@@ -130,22 +130,28 @@ impl Optimizer for Adam {
             eps,
             weight_decay,
         } = self.config;
-        for Parameter { value, moments, .. } in &self.parameters {
-            let Some(gradient) = gradients.get(value) else {
-                continue;
-            };
+        let step = AdamStep {
+            learning_rate,
+            beta1,
+            beta2,
+            eps,
+            weight_decay,
+            step: self.step,
+        };
+        let updates = self.parameters.iter().filter_map(|parameter| {
+            let Parameter { value, moments, .. } = parameter;
             let weight_decay = if value.rank() >= 2 { weight_decay } else { 0. };
-            let step = AdamStep {
-                learning_rate,
-                beta1,
-                beta2,
-                eps,
-                weight_decay,
-                step: self.step,
-            };
-            adam_step(value, gradient, moments, &step)?;
-        }
-        Ok(())
+            Some(AdamUpdate {
+                parameter: value,
+                gradient: gradients.get(value)?,
+                moments,
+                step: AdamStep {
+                    weight_decay,
+                    ..step
+                },
+            })
+        });
+        Ok(adam_steps(&updates.collect::<Vec<_>>())?)
     }
 
     fn state(&self) -> Result<Option<BTreeMap<String, Tensor>>> {

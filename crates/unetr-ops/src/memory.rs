@@ -1,0 +1,23 @@
+/// Asks the C library to keep memory that is freed for whoever asks next, in the whole process; call
+/// it once, at the beginning of a program that trains.
+///
+/// A training step frees and allocates the same hundreds of megabytes again and again. glibc gives
+/// large pieces back to the system at once, and a fresh megabyte costs half a millisecond of page
+/// faults: a tenth to a fifth of a step. Peak memory stays as it is; memory that is free between
+/// steps is not seen as free by other programs. Elsewhere than on Linux with glibc, or beside
+/// another allocator, this does nothing.
+///
+/// # Examples
+/// ```
+/// unetr_ops::keep_freed_memory();
+/// ```
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `mallopt` changes numbers of the allocator, under its lock.
+    unsafe {
+        // Not from pages of its own, which go back to the system when freed.
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        // Never give back the end of the heap.
+        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+    }
+}
