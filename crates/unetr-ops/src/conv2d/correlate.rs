@@ -6,8 +6,10 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::by_channels;
 use super::direct::{PANEL, offsets};
 use super::frame::Frame;
+use super::gradient_by_channels;
 use crate::cpu::{Real, Threads, dispatch};
 
 /// Taps in a tile.
@@ -31,26 +33,49 @@ pub(crate) fn weight_gradient<T: Real>(
     assert_eq!(input.len(), frame.len(inputs));
     assert_eq!(output.len(), frame.len(outputs));
     let offsets = offsets(frame, inputs, [height, width], dilation);
-    let task = |first: usize, share: &mut [T]| {
-        dispatch(Correlation {
-            frame,
-            input,
-            output: &output[first * frame.plane()..],
-            offsets: &offsets,
-            share,
-        });
+    let lanes = by_channels::lanes::<T>(outputs, offsets.len()).filter(|_| dilation == 1);
+    let rows: Vec<usize> = offsets.iter().copied().step_by(width).collect();
+    let panel = match (lanes, width) {
+        (Some(lanes), 1 | 3) => lanes,
+        _ => PANEL,
     };
-    let chunk = PANEL * offsets.len();
+    let task = |first: usize, share: &mut [T]| {
+        let output = &output[first * frame.plane()..];
+        match (lanes, width) {
+            (Some(_), 3) => dispatch(gradient_by_channels::Correlation::<T, 3> {
+                frame,
+                input,
+                output,
+                offsets: &rows,
+                share,
+            }),
+            (Some(_), 1) => dispatch(gradient_by_channels::Correlation::<T, 1> {
+                frame,
+                input,
+                output,
+                offsets: &rows,
+                share,
+            }),
+            _ => dispatch(Correlation {
+                frame,
+                input,
+                output,
+                offsets: &offsets,
+                share,
+            }),
+        }
+    };
+    let chunk = panel * offsets.len();
     match threads {
         Threads::One => {
-            for (panel, share) in share.chunks_mut(chunk).enumerate() {
-                task(panel * PANEL, share);
+            for (i, share) in share.chunks_mut(chunk).enumerate() {
+                task(i * panel, share);
             }
         }
         Threads::All => share
             .par_chunks_mut(chunk)
             .enumerate()
-            .for_each(|(panel, share)| task(panel * PANEL, share)),
+            .for_each(|(i, share)| task(i * panel, share)),
     }
 }
 

@@ -10,8 +10,9 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::by_channels;
 use super::frame::Frame;
-use crate::cpu::{Real, Threads, dispatch};
+use crate::cpu::{Aligned, Real, Threads, Write, dispatch};
 
 /// Output channels whose weights lie together.
 pub(super) const PANEL: usize = 8;
@@ -22,13 +23,15 @@ const VECTORS: usize = 2;
 const STRIP: usize = 64 * 1024;
 
 /// A kernel `[outputs, inputs, height, width]` of odd height and width, ready for use.
-#[derive(Debug, Clone)]
-pub(crate) struct Kernel<T> {
+#[derive(Debug)]
+pub(crate) struct Kernel<T: Real> {
     frame: Frame,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
-    /// `[outputs / PANEL, inputs·height·width, PANEL]`
-    panels: Vec<T>,
+    /// Elements of a vector, if vectors are output channels and not pixels.
+    lanes: Option<usize>,
+    /// `[outputs / panel, inputs·height·width, panel]`
+    panels: Aligned<T>,
     /// Where each tap of each input channel lies, from the output pixel's place on.
     offsets: Vec<usize>,
 }
@@ -92,17 +95,27 @@ impl<T: Real> Kernel<T> {
         weight: impl Fn(usize, usize) -> T,
     ) -> Self {
         let taps = inputs * height * width;
-        let mut panels = vec![T::zero(); outputs.div_ceil(PANEL) * taps * PANEL];
-        for output in 0..outputs {
-            let panel = &mut panels[output / PANEL * taps * PANEL..];
-            for tap in 0..taps {
-                panel[tap * PANEL + output % PANEL] = weight(output, tap);
+        let lanes = by_channels::lanes::<T>(outputs, taps);
+        let width_of_panel = lanes.unwrap_or(PANEL);
+        let mut panels = Aligned::new(outputs.next_multiple_of(width_of_panel) * taps);
+        let size = (taps * width_of_panel).max(1);
+        for (panel, weights) in panels.chunks_exact_mut(size).enumerate() {
+            for (tap, weights) in weights.chunks_exact_mut(width_of_panel).enumerate() {
+                for (i, x) in weights.iter_mut().enumerate() {
+                    let output = panel * width_of_panel + i;
+                    *x = if output < outputs {
+                        weight(output, tap)
+                    } else {
+                        T::zero()
+                    };
+                }
             }
         }
         Self {
             frame,
             inputs,
             outputs,
+            lanes,
             panels,
             offsets: offsets(frame, inputs, [height, width], dilation),
         }
@@ -117,18 +130,33 @@ impl<T: Real> Kernel<T> {
         let reach = self.inputs * frame.stride();
         let rows = (STRIP / reach.max(1)).clamp(1, frame.height);
         let strips = frame.height.div_ceil(rows);
-        let panels = self.outputs.div_ceil(PANEL);
+        // Vectors of channels go by twos.
+        let width = self.lanes.map_or(PANEL, |lanes| 2 * lanes);
+        let panels = self.outputs.div_ceil(width);
         let output = SharedOutput(output.as_mut_ptr());
         let task = |panel: usize, strip: usize| {
-            let end = frame.height.min((strip + 1) * rows);
-            dispatch(Tiles {
-                kernel: self,
-                input,
-                output,
-                write,
-                panel,
-                rows: strip * rows..end,
-            });
+            let rows = strip * rows..frame.height.min((strip + 1) * rows);
+            if self.lanes.is_some() {
+                dispatch(by_channels::Tiles {
+                    frame,
+                    input,
+                    output,
+                    write,
+                    weights: &self.panels[panel * width * self.offsets.len()..],
+                    offsets: &self.offsets,
+                    channels: panel * width..self.outputs.min((panel + 1) * width),
+                    rows,
+                });
+            } else {
+                dispatch(Tiles {
+                    kernel: self,
+                    input,
+                    output,
+                    write,
+                    panel,
+                    rows,
+                });
+            }
         };
         match threads {
             Threads::One => {
@@ -145,16 +173,9 @@ impl<T: Real> Kernel<T> {
     }
 }
 
-/// What happens to the numbers an output holds before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Write {
-    Replace,
-    Add,
-}
-
 /// An output that several tasks write to, each its own channels and rows.
 #[derive(Debug, Clone, Copy)]
-struct SharedOutput<T>(*mut T);
+pub(super) struct SharedOutput<T>(pub(super) *mut T);
 
 // SAFETY: tasks write to different elements (`Tiles` touches only the channels of its panel and
 // its own rows), and the borrow of the output outlives them all.
@@ -163,7 +184,7 @@ unsafe impl<T: Send> Send for SharedOutput<T> {}
 unsafe impl<T: Send> Sync for SharedOutput<T> {}
 
 /// One panel of output channels in some rows.
-struct Tiles<'a, T> {
+struct Tiles<'a, T: Real> {
     kernel: &'a Kernel<T>,
     input: &'a [T],
     output: SharedOutput<T>,

@@ -1,11 +1,13 @@
 //! Two-dimensional convolution.
 
+mod by_channels;
 mod composed;
 pub(crate) mod correlate;
 mod cpu;
 pub(crate) mod direct;
 mod frame;
 mod geometry;
+mod gradient_by_channels;
 mod matrix;
 mod patches;
 mod same;

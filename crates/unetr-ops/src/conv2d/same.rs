@@ -7,11 +7,11 @@
 use rayon::prelude::*;
 
 use super::correlate;
-use super::direct::{Kernel, Write};
+use super::direct::Kernel;
 use super::frame::Frame;
 use super::geometry::Geometry;
 use super::matrix::sum_over_images;
-use crate::cpu::{Buffer, Real, Threads};
+use crate::cpu::{Buffer, Real, Threads, Write};
 
 /// The planes of one group of one image, framed.
 fn framed<T: Real>(frame: Frame, planes: &[T]) -> Buffer<T> {

@@ -52,6 +52,40 @@ impl<T: Real> Drop for Buffer<T> {
     }
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// A [`Buffer`] that begins where a cache line does, so that no vector lies across two.
+#[derive(Debug)]
+pub(crate) struct Aligned<T: Real> {
+    buffer: Buffer<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Real> Aligned<T> {
+    pub(crate) fn new(len: usize) -> Self {
+        let spare = LINE / size_of::<T>();
+        let buffer: Buffer<T> = Buffer::new(len + spare);
+        let start = buffer.as_ptr().align_offset(LINE).min(spare);
+        Self { buffer, start, len }
+    }
+}
+
+impl<T: Real> Deref for Aligned<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.buffer[self.start..][..self.len]
+    }
+}
+
+impl<T: Real> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.buffer[self.start..][..self.len]
+    }
+}
+
 impl<T: Real> Deref for Buffer<T> {
     type Target = [T];
 

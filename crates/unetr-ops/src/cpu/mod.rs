@@ -9,13 +9,14 @@ mod pixels;
 mod real;
 mod simd;
 mod sums;
+mod transpose;
 
 use std::sync::RwLockReadGuard;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType, bail};
 
-pub(crate) use buffer::Buffer;
 pub use buffer::release_buffers;
+pub(crate) use buffer::{Aligned, Buffer};
 pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm, gemm_new};
 pub(crate) use parallel::{add_in_parallel, for_each_row, min_chunks};
 pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
@@ -26,6 +27,7 @@ pub(crate) use simd::{Lanes, Once, dispatch, vectorised};
 pub(crate) use sums::{
     add, add_constant, centred_dot, centred_sum_of_squares, column_sums, dot, sum,
 };
+pub(crate) use transpose::{Rows, Write};
 
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.
 pub(crate) fn runs_on_cpu(xs: &Tensor) -> bool {

@@ -4,6 +4,7 @@ use super::Lanes;
 use super::buffer::Pool;
 use super::erf::{erf_f32, erf_f64};
 use super::exp::{exp_f32, exp_f64};
+use super::transpose::{self, Rows, Write};
 
 /// The element types of the CPU kernels: f32, and f64 so that finite differences mean something.
 pub(crate) trait Real: WithDType + Default + Lanes {
@@ -16,6 +17,17 @@ pub(crate) trait Real: WithDType + Default + Lanes {
     fn erf_with(self, exp: Self) -> Self;
     fn sqrt(self) -> Self;
     fn larger(self, other: Self) -> Self;
+    /// Writes the transpose of `rows` rows of `columns` numbers, or adds it.
+    ///
+    /// # Safety
+    /// `from` is valid for reading that many numbers, `to` for writing them, and for reading them if
+    /// they are added; they do not overlap.
+    unsafe fn transpose(
+        from: Rows<*const Self>,
+        size: (usize, usize),
+        to: Rows<*mut Self>,
+        write: Write,
+    );
     /// Where [`Buffer`](super::Buffer)s of this type come from.
     fn pool() -> &'static Pool<Self>;
 
@@ -28,6 +40,16 @@ pub(crate) trait Real: WithDType + Default + Lanes {
 }
 
 impl Real for f64 {
+    unsafe fn transpose(
+        from: Rows<*const Self>,
+        size: (usize, usize),
+        to: Rows<*mut Self>,
+        write: Write,
+    ) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { transpose::transpose(from, size, to, write) };
+    }
+
     fn pool() -> &'static Pool<Self> {
         static POOL: Pool<f64> = Pool::new();
         &POOL
@@ -68,6 +90,16 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
+    unsafe fn transpose(
+        from: Rows<*const Self>,
+        size: (usize, usize),
+        to: Rows<*mut Self>,
+        write: Write,
+    ) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { transpose::transpose_f32(from, size, to, write) };
+    }
+
     fn pool() -> &'static Pool<Self> {
         static POOL: Pool<f32> = Pool::new();
         &POOL

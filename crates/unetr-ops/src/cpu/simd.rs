@@ -51,6 +51,8 @@ pub(crate) trait Lanes: Copy {
         c: Self::Vector<S>,
     ) -> Self::Vector<S>;
 
+    fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
     fn reduce_sum<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
 
     /// Elements of a vector.
@@ -60,7 +62,7 @@ pub(crate) trait Lanes: Copy {
 }
 
 macro_rules! impl_lanes {
-    ($T:ty, $vector:ident, $splat:ident, $mul_add:ident, $reduce_sum:ident) => {
+    ($T:ty, $vector:ident, $splat:ident, $mul_add:ident, $add:ident, $reduce_sum:ident) => {
         impl Lanes for $T {
             type Vector<S: Simd> = S::$vector;
 
@@ -80,14 +82,33 @@ macro_rules! impl_lanes {
             }
 
             #[inline(always)]
+            fn add<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$add(a, b)
+            }
+
+            #[inline(always)]
             fn reduce_sum<S: Simd>(simd: S, a: S::$vector) -> Self {
                 simd.$reduce_sum(a)
             }
         }
     };
 }
-impl_lanes!(f32, f32s, splat_f32s, mul_add_e_f32s, reduce_sum_f32s);
-impl_lanes!(f64, f64s, splat_f64s, mul_add_e_f64s, reduce_sum_f64s);
+impl_lanes!(
+    f32,
+    f32s,
+    splat_f32s,
+    mul_add_e_f32s,
+    add_f32s,
+    reduce_sum_f32s
+);
+impl_lanes!(
+    f64,
+    f64s,
+    splat_f64s,
+    mul_add_e_f64s,
+    add_f64s,
+    reduce_sum_f64s
+);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

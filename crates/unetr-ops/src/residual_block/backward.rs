@@ -3,8 +3,8 @@ use rayon::prelude::*;
 use super::forward::{Block, FIRST, Kept, SECOND, SHORTCUT};
 use super::plane::{Norm, undo_last_activation};
 use crate::conv2d::correlate::weight_gradient;
-use crate::conv2d::direct::{Kernel, Write};
-use crate::cpu::{Buffer, Real, add};
+use crate::conv2d::direct::Kernel;
+use crate::cpu::{Buffer, Real, Write, add};
 
 impl<T: Real> Block<'_, T> {
     /// The gradients of the arguments, as far as they are wanted; that of the inputs one after the

@@ -7,15 +7,15 @@ use super::cpu::Op;
 use super::plane::Norm;
 use crate::Keep;
 use crate::conv2d::Frame;
-use crate::conv2d::direct::{Kernel, Write};
-use crate::cpu::{Buffer, Real, Threads};
+use crate::conv2d::direct::Kernel;
+use crate::cpu::{Buffer, Real, Threads, Write};
 
 pub(super) const FIRST: usize = 0;
 pub(super) const SECOND: usize = 1;
 pub(super) const SHORTCUT: usize = 2;
 
 /// A block with its numbers.
-pub(super) struct Block<'a, T> {
+pub(super) struct Block<'a, T: Real> {
     pub(super) op: &'a Op,
     pub(super) frame: Frame,
     pub(super) threads: Threads,
@@ -23,7 +23,7 @@ pub(super) struct Block<'a, T> {
     pub(super) convs: Vec<Conv<'a, T>>,
 }
 
-pub(super) struct Conv<'a, T> {
+pub(super) struct Conv<'a, T: Real> {
     pub(super) weight: &'a [T],
     kernel: Kernel<T>,
     /// Scale and shift of each channel after the normalisation.
