@@ -4,8 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::init;
 use crate::ModelError;
@@ -69,9 +67,7 @@ impl Store {
         match &mut self.origin {
             Origin::Seed(seed) => {
                 // One stream a name, so that the order of creation does not matter.
-                let mut generator = ChaCha8Rng::seed_from_u64(*seed);
-                generator.set_stream(hash(name));
-                let values = init::draw(hint, shape, &mut generator);
+                let values = init::draw(hint, shape, *seed, hash(name));
                 Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
             }
             Origin::Given(tensors) => {

@@ -8,7 +8,9 @@
 use candle_core::Shape;
 use candle_nn::Init;
 use candle_nn::init::NormalOrUniform;
-use rand::Rng;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 /// The deviation of a standard normal distribution cut at ±2.
 const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
@@ -31,9 +33,28 @@ pub fn truncated_normal(stdev: f64) -> Init {
     }
 }
 
-/// The numbers of a new parameter.
-pub(super) fn draw(init: Init, shape: &Shape, generator: &mut impl Rng) -> Vec<f32> {
-    let count = shape.elem_count();
+/// Numbers that are drawn one after the other; parts of that many are drawn by all threads.
+const PART: usize = 1 << 16;
+/// Words of the generator between the beginnings of parts: seven times what a part uses.
+const WORDS: u128 = 1 << 20;
+
+/// The numbers of a new parameter, from a stream of their own.
+pub(super) fn draw(init: Init, shape: &Shape, seed: u64, stream: u64) -> Vec<f32> {
+    if let Init::Const(value) = init {
+        return vec![value as f32; shape.elem_count()];
+    }
+    let mut values = vec![0.; shape.elem_count()];
+    let parts = values.par_chunks_mut(PART).enumerate();
+    parts.for_each(|(part, values)| {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_stream(stream);
+        generator.set_word_pos(part as u128 * WORDS);
+        values.copy_from_slice(&draw_part(init, shape, values.len(), &mut generator));
+    });
+    values
+}
+
+fn draw_part(init: Init, shape: &Shape, count: usize, generator: &mut impl Rng) -> Vec<f32> {
     match init {
         Init::Const(value) => vec![value as f32; count],
         Init::Uniform { lo, up } => uniform(lo, up, count, generator),

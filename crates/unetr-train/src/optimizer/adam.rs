@@ -105,7 +105,11 @@ impl Adam {
             .into_iter()
             .map(|(name, value)| {
                 let shape: Vec<usize> = [&[2], value.dims()].concat();
-                let moments = Var::zeros(shape, value.dtype(), value.device())?;
+                // A copy has memory of its own. Fresh zeros are one page of the system's until they
+                // are written to: the first step would fault on each page twice, the second time in
+                // all threads.
+                let zeros = Tensor::zeros(shape, value.dtype(), value.device())?;
+                let moments = Var::from_tensor(&zeros)?;
                 Ok(Parameter {
                     name,
                     value,
