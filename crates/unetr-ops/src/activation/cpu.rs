@@ -53,7 +53,7 @@ impl Pointwise {
                     ys,
                     #[inline(always)]
                     |x| if x >= T::zero() { x } else { slope * x },
-                )
+                );
             }
         }
     }
@@ -96,7 +96,7 @@ impl Pointwise {
                             grad * slope
                         }
                     },
-                )
+                );
             }
         }
     }

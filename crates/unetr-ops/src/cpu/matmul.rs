@@ -1,4 +1,4 @@
-use super::Real;
+use super::{Real, Write, packed};
 
 /// A read-only matrix inside a slice, with any strides.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +136,26 @@ pub(crate) fn gemm_new<T: Real>(
     out
 }
 
+/// Rows that make it worth to pack the right matrix.
+const ROWS: usize = 32;
+
+/// Whether the rows of `lhs` and the columns of `rhs` are contiguous, and not too few.
+fn packed_is_faster<T: Real>(lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) -> bool {
+    (lhs.column_stride, rhs.row_stride) == (1, 1)
+        && rhs.column_stride != 1
+        && lhs.rows >= ROWS
+        && rhs.columns >= ROWS
+        && lhs.columns > 0
+}
+
+fn rows_of<T: Real>(matrix: Matrix<'_, T>) -> packed::Matrix<'_, T> {
+    packed::Matrix {
+        data: matrix.data,
+        rows: matrix.rows,
+        stride: matrix.row_stride,
+    }
+}
+
 /// Writes the product, or adds it, to rows `row_stride` apart.
 ///
 /// # Safety
@@ -152,6 +172,21 @@ unsafe fn product<T: Real>(
     assert_eq!(lhs.columns, rhs.rows);
     for m in [lhs, rhs] {
         assert!(end(m.rows, m.columns, m.row_stride, m.column_stride) <= m.data.len());
+    }
+    if packed_is_faster(lhs, rhs) {
+        let write = if accumulate {
+            Write::Add
+        } else {
+            Write::Replace
+        };
+        let (left, right) = (rows_of(lhs), rows_of(rhs.t()));
+        let out = packed::Output {
+            data: out,
+            stride: row_stride,
+        };
+        // SAFETY: the caller vouches for `out`.
+        unsafe { packed::product(out, write, left, right, lhs.columns, threads) };
+        return;
     }
     let parallelism = match threads {
         Threads::One => gemm::Parallelism::None,

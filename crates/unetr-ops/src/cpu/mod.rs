@@ -4,6 +4,7 @@ mod buffer;
 mod erf;
 mod exp;
 mod matmul;
+mod packed;
 mod parallel;
 mod pixels;
 mod real;
