@@ -13,12 +13,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use common::{OptimizerKind, ScheduleKind, Settings, Task};
+use common::{Settings, Task};
 use unetr::data::{
     ClassMap, Compose, Dataset, FolderConfig, FolderDataset, HorizontalFlip, Normalize,
     RandomBrightnessContrast, RandomResizedCrop, Split,
 };
-use unetr::model::UnetrConfig;
 
 /// Trains a small UNETR on photos and masks in two folders.
 #[derive(Debug, Parser)]
@@ -52,15 +51,7 @@ struct Flags {
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let (photos, names) = open(&flags)?;
-    let cfg = UnetrConfig {
-        classes: photos.num_classes(),
-        feature_size: 8,
-        hidden_size: 128,
-        mlp_size: 512,
-        layers: 6,
-        ..UnetrConfig::small()
-    }
-    .with_image_size([64, 64]);
+    let cfg = common::small_network(photos.num_classes());
     let augment = Compose::default()
         .then(RandomResizedCrop {
             scale: [0.7, 1.0],
@@ -71,17 +62,10 @@ fn main() -> Result<()> {
         .then(Normalize::default());
     let settings = Settings {
         epochs: flags.epochs,
-        max_steps: None,
-        batch_size: 8,
-        lr: 1e-3,
-        schedule: ScheduleKind::WarmupCosine,
-        optimizer: OptimizerKind::Adamw,
         seed: flags.seed,
-        workers: 2,
         device: flags.device,
-        eval_every: 4,
-        out: flags.out,
         resume: flags.resume,
+        ..Settings::small(flags.out)
     };
     let split = Split::random(photos.len(), 0.8, flags.seed)?;
     let task = Task::new(photos, split, names, augment)?;

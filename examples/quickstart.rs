@@ -8,9 +8,8 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use common::{OptimizerKind, ScheduleKind, Settings, Task};
+use common::{Settings, Task};
 use unetr::data::{Compose, OxfordPets};
-use unetr::model::UnetrConfig;
 
 /// Trains a small UNETR on the photos in `assets/`.
 #[derive(Debug, Parser)]
@@ -34,27 +33,13 @@ struct Flags {
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
-    let cfg = UnetrConfig {
-        feature_size: 8,
-        hidden_size: 128,
-        mlp_size: 512,
-        layers: 6,
-        ..UnetrConfig::small()
-    }
-    .with_image_size([64, 64]);
+    let cfg = common::small_network(OxfordPets::CLASS_NAMES.len());
     let settings = Settings {
         epochs: flags.epochs,
-        max_steps: None,
-        batch_size: 8,
-        lr: 1e-3,
-        schedule: ScheduleKind::WarmupCosine,
-        optimizer: OptimizerKind::Adamw,
         seed: flags.seed,
-        workers: 2,
         device: flags.device,
-        eval_every: 4,
-        out: flags.out,
         resume: flags.resume,
+        ..Settings::small(flags.out)
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/oxford_pets_sample");
     let pets = OxfordPets::open(root)?;

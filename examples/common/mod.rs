@@ -82,6 +82,39 @@ pub(crate) struct Settings {
     pub(crate) resume: bool,
 }
 
+impl Settings {
+    /// For a small network on a few hundred photos.
+    pub(crate) fn small(out: PathBuf) -> Self {
+        Self {
+            epochs: 30,
+            max_steps: None,
+            batch_size: 8,
+            lr: 1e-3,
+            schedule: ScheduleKind::WarmupCosine,
+            optimizer: OptimizerKind::Adamw,
+            seed: 12,
+            workers: 2,
+            device: "auto".into(),
+            eval_every: 4,
+            out,
+            resume: false,
+        }
+    }
+}
+
+/// A network that two cores train in minutes.
+pub(crate) fn small_network(classes: usize) -> UnetrConfig {
+    UnetrConfig {
+        classes,
+        feature_size: 8,
+        hidden_size: 128,
+        mlp_size: 512,
+        layers: 6,
+        ..UnetrConfig::small()
+    }
+    .with_image_size([64, 64])
+}
+
 /// What is to be learnt, and from which photos.
 pub(crate) struct Task {
     /// What the classes are called, in the order of their indices.

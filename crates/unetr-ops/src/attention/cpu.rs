@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::Keep;
 use crate::cpu::{
-    Buffer, Matrix, MatrixMut, Real, Threads, dot, gemm, min_chunks, sum, vectorised,
+    Buffer, Matrix, MatrixMut, Real, Threads, Write, dot, gemm, min_chunks, sum, vectorised,
 };
 use crate::many::{Backward, Operation};
 
@@ -162,7 +162,7 @@ fn product<T: Real>(out: &mut [T], lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) {
         columns: rhs.columns,
         row_stride: rhs.columns,
     };
-    gemm(&mut out, false, lhs, rhs, Threads::One);
+    gemm(&mut out, Write::Replace, lhs, rhs, Threads::One);
 }
 
 impl Operation for Heads {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{Epilogue, Statistics};
 use crate::Keep;
 use crate::activation::Activation;
-use crate::cpu::{Real, centred_dot, centred_sum_of_squares, for_real, sum, with_elements};
+use crate::cpu::{Real, centred_sum_of_squares, for_real, sum, sum_and_centred_dot, with_elements};
 use crate::many::{self, Backward, Operation};
 
 pub(super) fn normalise(
@@ -136,8 +136,8 @@ impl Normalise {
             .map(|plane| {
                 let (mean, inverse) = self.mean_and_inverse(moments, plane);
                 let grads = planes.plane(grads, plane);
-                let along = centred_dot(grads, planes.plane(xs, plane), mean);
-                (T::of(along * inverse.f64()), T::of(sum(grads)))
+                let (plain, along) = sum_and_centred_dot(grads, planes.plane(xs, plane), mean);
+                (T::of(along * inverse.f64()), T::of(plain))
             })
             .collect()
     }

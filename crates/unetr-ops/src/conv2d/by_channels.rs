@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use super::direct::SharedOutput;
 use super::frame::Frame;
-use crate::cpu::{Aligned, Lanes, Real, Rows, Write};
+use crate::cpu::{Aligned, Real, Registers, Rows, Write};
 
 /// Pixels that are computed before they are written to their planes.
 const SEGMENT: usize = 192;
@@ -140,16 +140,7 @@ const TAPS: usize = 96;
 
 /// Elements of a vector where vectors of output channels are worth it: they have to be well filled.
 pub(super) fn lanes<T: Real>(channels: usize, taps: usize) -> Option<usize> {
-    struct Query<T>(std::marker::PhantomData<T>);
-    impl<T: Lanes> WithSimd for Query<T> {
-        type Output = usize;
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            T::lanes::<S>()
-        }
-    }
-    let lanes = crate::cpu::dispatch(Query::<T>(std::marker::PhantomData));
+    let lanes = Registers::of::<T>().lanes;
     let filled = 4 * channels >= 3 * channels.next_multiple_of(lanes);
     (lanes > 1 && filled && taps >= TAPS).then_some(lanes)
 }

@@ -5,7 +5,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::frame::Frame;
-use crate::cpu::{Aligned, Lanes, Real, Rows, Write};
+use crate::cpu::{Aligned, Lanes, Real, Rows, Write, tile_rows};
 
 /// Pixels that are summed at a time; their vectors stay in the second-level cache.
 const BLOCK: usize = 2048;
@@ -29,7 +29,7 @@ impl<T: Real, const WIDTH: usize> WithSimd for Correlation<'_, T, WIDTH> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 {
+        if tile_rows::<S>() == 8 {
             self.run::<S, 8>(simd);
         } else {
             self.run::<S, 4>(simd);

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::patches::{gather, scatter};
-use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, add, gemm};
+use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, Write, add, gemm};
 
 /// Elements of the patch buffer.
 const BUFFER: usize = 128 * 1024;
@@ -73,7 +73,7 @@ pub(super) fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T]) -> Vec<T
                 };
                 gemm(
                     &mut out,
-                    false,
+                    Write::Replace,
                     weight,
                     g.patches(input, &mut buffer, (start, rows)),
                     threads,
@@ -111,7 +111,7 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                     columns,
                     row_stride: columns,
                 };
-                gemm(&mut out, false, weight.t(), output, threads);
+                gemm(&mut out, Write::Replace, weight.t(), output, threads);
                 scatter(g, &buffer, input, start, rows);
             }
         });
@@ -142,7 +142,7 @@ pub(super) fn weight_gradient<T: Real>(g: &Geometry, input: &[T], output: &[T]) 
                     row_stride: g.patch_size(),
                 };
                 let patches = g.patches(input, &mut buffer, (start, rows));
-                gemm(&mut out, true, output, patches.t(), threads);
+                gemm(&mut out, Write::Add, output, patches.t(), threads);
             }
             share
         })

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution.
 
 mod by_channels;
+mod by_pixels;
 mod composed;
 pub(crate) mod correlate;
 mod cpu;
@@ -8,6 +9,7 @@ pub(crate) mod direct;
 mod frame;
 mod geometry;
 mod gradient_by_channels;
+mod gradient_by_pixels;
 mod matrix;
 mod patches;
 mod same;

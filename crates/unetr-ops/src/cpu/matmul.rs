@@ -92,7 +92,7 @@ fn end(rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> 
 /// When shapes do not fit or a matrix reaches beyond its slice: a mistake of the calling kernel.
 pub(crate) fn gemm<T: Real>(
     out: &mut MatrixMut<'_, T>,
-    accumulate: bool,
+    write: Write,
     lhs: Matrix<'_, T>,
     rhs: Matrix<'_, T>,
     threads: Threads,
@@ -105,7 +105,7 @@ pub(crate) fn gemm<T: Real>(
         product(
             out.data.as_mut_ptr(),
             out.row_stride,
-            accumulate,
+            write,
             lhs,
             rhs,
             threads,
@@ -130,7 +130,14 @@ pub(crate) fn gemm_new<T: Real>(
     // SAFETY: the vector has room for all elements of the product, of which there is at least one
     // term each: all are written and none is read before.
     unsafe {
-        product(out.as_mut_ptr(), rhs.columns, false, lhs, rhs, threads);
+        product(
+            out.as_mut_ptr(),
+            rhs.columns,
+            Write::Replace,
+            lhs,
+            rhs,
+            threads,
+        );
         out.set_len(len);
     }
     out
@@ -160,11 +167,11 @@ fn rows_of<T: Real>(matrix: Matrix<'_, T>) -> packed::Matrix<'_, T> {
 ///
 /// # Safety
 /// `out` is valid for `lhs.rows` such rows of `rhs.columns` elements, for reading too if it
-/// accumulates, and overlaps neither matrix.
+/// is added to, and overlaps neither matrix.
 unsafe fn product<T: Real>(
     out: *mut T,
     row_stride: usize,
-    accumulate: bool,
+    write: Write,
     lhs: Matrix<'_, T>,
     rhs: Matrix<'_, T>,
     threads: Threads,
@@ -174,11 +181,6 @@ unsafe fn product<T: Real>(
         assert!(end(m.rows, m.columns, m.row_stride, m.column_stride) <= m.data.len());
     }
     if packed_is_faster(lhs, rhs) {
-        let write = if accumulate {
-            Write::Add
-        } else {
-            Write::Replace
-        };
         let (left, right) = (rows_of(lhs), rows_of(rhs.t()));
         let out = packed::Output {
             data: out,
@@ -203,7 +205,7 @@ unsafe fn product<T: Real>(
             out,
             1,
             row_stride as isize,
-            accumulate,
+            write == Write::Add,
             lhs.data.as_ptr(),
             lhs.column_stride as isize,
             lhs.row_stride as isize,

@@ -24,9 +24,9 @@ pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
 pub(crate) use real::Real;
 #[cfg(test)]
 pub(crate) use simd::tests::at_each_level;
-pub(crate) use simd::{Lanes, Once, dispatch, vectorised};
+pub(crate) use simd::{Lanes, Once, Registers, dispatch, tile_rows, vectorised};
 pub(crate) use sums::{
-    add, add_constant, centred_dot, centred_sum_of_squares, column_sums, dot, sum,
+    add, add_constant, centred_sum_of_squares, column_sums, dot, sum, sum_and_centred_dot,
 };
 pub(crate) use transpose::{Rows, Write};
 

@@ -1,6 +1,8 @@
 //! The choice of an instruction set while the program runs: AVX-512, AVX2 with FMA, what the target
 //! always has otherwise (NEON, SSE2). One binary is fast on every machine of its architecture.
 
+use std::marker::PhantomData;
+
 use pulp::{Arch, Scalar128b, Simd, WithSimd};
 
 /// Runs a kernel that is generic over vectors with the widest ones of this processor.
@@ -35,6 +37,40 @@ pub(crate) use vectorised;
 /// be called through a function of the standard library, which is not inlined where the loop is long, and
 /// is compiled for the oldest processor then.
 pub(crate) struct Once;
+
+/// Rows of a register tile: with three vectors in each row, sums, vectors and one number of a row have to
+/// fit into the registers.
+pub(crate) const fn tile_rows<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
+}
+
+/// What has to be known about the registers before a kernel runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Registers {
+    /// Elements of a vector.
+    pub(crate) lanes: usize,
+    /// [`tile_rows`]
+    pub(crate) rows: usize,
+}
+
+impl Registers {
+    /// Those that [`dispatch`] chooses.
+    pub(crate) fn of<T: Lanes>() -> Self {
+        struct Query<T>(PhantomData<T>);
+        impl<T: Lanes> WithSimd for Query<T> {
+            type Output = Registers;
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) -> Registers {
+                Registers {
+                    lanes: T::lanes::<S>(),
+                    rows: tile_rows::<S>(),
+                }
+            }
+        }
+        dispatch(Query::<T>(PhantomData))
+    }
+}
 
 /// Element types with vectors of an instruction set.
 pub(crate) trait Lanes: Copy {

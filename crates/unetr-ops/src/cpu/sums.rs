@@ -1,71 +1,95 @@
-//! Sums that neither depend on threads nor lose precision: short runs in sixteen lanes of the
-//! element type, which vectorise, and the runs added up in f64.
+//! Sums that neither depend on threads nor lose precision: short runs in many lanes of the element
+//! type, which vectorise, and the runs added up in f64.
 
 use rayon::prelude::*;
 
 use super::{Real, vectorised};
 
-const RUN: usize = 1024;
-const LANES: usize = 16;
+const RUN: usize = 4096;
+/// Enough for several vectors, so that an addition need not wait for the one before.
+const LANES: usize = 64;
 
+/// Sums of terms of the elements of two slices of one length, in one pass.
 #[inline(always)]
-fn lane_sum<T: Real>(count: usize, term: impl Fn(usize) -> T) -> f64 {
-    let mut total = 0.;
-    for start in (0..count).step_by(RUN) {
-        let end = count.min(start + RUN);
-        let mut lanes = [T::zero(); LANES];
-        let whole = start + (end - start) / LANES * LANES;
-        let mut i = start;
-        while i < whole {
-            for (lane, sum) in lanes.iter_mut().enumerate() {
-                *sum += term(i + lane);
+fn lane_sums<T: Real, const N: usize>(
+    xs: &[T],
+    ys: &[T],
+    terms: impl Fn(T, T) -> [T; N],
+) -> [f64; N] {
+    let mut totals = [0.; N];
+    for (xs, ys) in xs.chunks(RUN).zip(ys.chunks(RUN)) {
+        let mut lanes = [[T::zero(); LANES]; N];
+        let ((xs, last_xs), (ys, last_ys)) = (xs.as_chunks::<LANES>(), ys.as_chunks::<LANES>());
+        for (xs, ys) in xs.iter().zip(ys) {
+            for lane in 0..LANES {
+                let terms = terms(xs[lane], ys[lane]);
+                for n in 0..N {
+                    lanes[n][lane] += terms[n];
+                }
             }
-            i += LANES;
         }
-        for (sum, i) in lanes.iter_mut().zip(whole..end) {
-            *sum += term(i);
+        for (lane, (&x, &y)) in last_xs.iter().zip(last_ys).enumerate() {
+            for (lanes, term) in lanes.iter_mut().zip(terms(x, y)) {
+                lanes[lane] += term;
+            }
         }
-        total += lanes.iter().map(|lane| lane.f64()).sum::<f64>();
+        for (total, mut lanes) in totals.iter_mut().zip(lanes) {
+            let mut count = LANES;
+            while count > 1 {
+                count /= 2;
+                let (low, high) = lanes.split_at_mut(count);
+                for (low, &mut high) in low.iter_mut().zip(high) {
+                    *low += high;
+                }
+            }
+            *total += lanes[0].f64();
+        }
     }
-    total
+    totals
 }
 
 /// `Σ x`
 pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
-    vectorised!(lane_sum(
-        xs.len(),
+    let [sum] = vectorised!(lane_sums(
+        xs,
+        xs,
         #[inline(always)]
-        |i| xs[i]
-    ))
+        |x, _| [x]
+    ));
+    sum
 }
 
 /// `Σ x·y` of two slices of one length.
 pub(crate) fn dot<T: Real>(xs: &[T], ys: &[T]) -> f64 {
-    let ys = &ys[..xs.len()];
-    vectorised!(lane_sum(
-        xs.len(),
+    let [dot] = vectorised!(lane_sums(
+        xs,
+        ys,
         #[inline(always)]
-        |i| xs[i] * ys[i]
-    ))
+        |x, y| [x * y]
+    ));
+    dot
 }
 
 /// `Σ (x - mean)²`
 pub(crate) fn centred_sum_of_squares<T: Real>(xs: &[T], mean: T) -> f64 {
-    vectorised!(lane_sum(
-        xs.len(),
+    let [sum] = vectorised!(lane_sums(
+        xs,
+        xs,
         #[inline(always)]
-        |i| (xs[i] - mean) * (xs[i] - mean)
-    ))
+        |x, _| [(x - mean) * (x - mean)]
+    ));
+    sum
 }
 
-/// `Σ x·(y - mean)` of two slices of one length.
-pub(crate) fn centred_dot<T: Real>(xs: &[T], ys: &[T], mean: T) -> f64 {
-    let ys = &ys[..xs.len()];
-    vectorised!(lane_sum(
-        xs.len(),
+/// `Σ x` and `Σ x·(y - mean)` of two slices of one length.
+pub(crate) fn sum_and_centred_dot<T: Real>(xs: &[T], ys: &[T], mean: T) -> (f64, f64) {
+    let [sum, dot] = vectorised!(lane_sums(
+        xs,
+        ys,
         #[inline(always)]
-        |i| xs[i] * (ys[i] - mean)
-    ))
+        |x, y| [x, x * (y - mean)]
+    ));
+    (sum, dot)
 }
 
 /// `xs += ys`
@@ -116,7 +140,7 @@ mod tests {
 
     #[test]
     fn sums_of_any_length_are_exact_on_integers() {
-        for count in [0, 1, 15, 16, 17, 1023, 1024, 1025, 5000] {
+        for count in [0, 1, 15, 63, 64, 65, 4095, 4096, 4097, 9000] {
             let xs: Vec<f32> = (0..count).map(|i| (i % 7) as f32).collect();
             let exact: f64 = xs.iter().map(|&x| f64::from(x)).sum();
             let squares: f64 = xs.iter().map(|&x| f64::from(x * x)).sum();
@@ -124,6 +148,7 @@ mod tests {
             assert_eq!(sum(&xs), exact);
             assert_eq!(dot(&xs, &xs), squares);
             assert_eq!(centred_sum_of_squares(&xs, 3.), centred);
+            assert_eq!(sum_and_centred_dot(&xs, &xs, 0.), (exact, squares));
         }
     }
 }

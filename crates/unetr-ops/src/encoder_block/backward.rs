@@ -5,7 +5,9 @@ use rayon::prelude::*;
 
 use super::cpu::{Op, Parameters, Weights};
 use super::forward::Kept;
-use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, add_in_parallel, column_sums, gemm};
+use crate::cpu::{
+    Buffer, Matrix, MatrixMut, Real, Threads, Write, add, add_in_parallel, column_sums, gemm,
+};
 use crate::layer_norm::Gradients as Norm;
 
 /// Rows of a weight that one task computes the gradient of.
@@ -36,7 +38,7 @@ impl<T: Real> Weights<'_, T> {
         };
         let grads = Matrix::new(grads, rows, outputs);
         let weight = Matrix::new(self.weight, outputs, inputs);
-        gemm(&mut out, false, grads, weight, threads);
+        gemm(&mut out, Write::Replace, grads, weight, threads);
         data
     }
 
@@ -57,7 +59,8 @@ impl<T: Real> Weights<'_, T> {
                 let rows = xs.len() / inputs;
                 let grads = Matrix::strided(&grads[first..], rows, out.rows, outputs);
                 let xs = Matrix::new(xs, rows, inputs);
-                gemm(&mut out, n > 0, grads.t(), xs, Threads::One);
+                let write = if n == 0 { Write::Replace } else { Write::Add };
+                gemm(&mut out, write, grads.t(), xs, Threads::One);
             }
         });
         gradient
@@ -66,7 +69,7 @@ impl<T: Real> Weights<'_, T> {
     fn bias_gradient(&self, parts: &[(&[T], &[T])]) -> Vec<T> {
         let mut sums = vec![T::zero(); self.layer.outputs];
         for (_, grads) in parts {
-            crate::cpu::add(&mut sums, &column_sums(grads, self.layer.outputs));
+            add(&mut sums, &column_sums(grads, self.layer.outputs));
         }
         sums
     }

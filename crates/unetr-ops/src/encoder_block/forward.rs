@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Keep;
 use super::cpu::{Op, Parameters, Weights};
 use crate::attention::Heads;
-use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, for_each_row, gemm};
+use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, Write, add, for_each_row, gemm};
 
 /// Rows that a part should have at least: a layer's weights are packed for every part.
 const ROWS: usize = 256;
@@ -27,10 +27,12 @@ impl<T: Real> Weights<'_, T> {
     fn forward(&self, xs: &[T], threads: Threads) -> Buffer<T> {
         let rows = xs.len() / self.layer.inputs;
         let mut ys = Buffer::new(rows * self.layer.outputs);
+        let mut write = Write::Replace;
         if let Some(bias) = self.bias {
             for_each_row(&mut ys, bias.len(), |row| row.copy_from_slice(bias));
+            write = Write::Add;
         }
-        self.product(xs, &mut ys, self.bias.is_some(), threads);
+        self.product(xs, &mut ys, write, threads);
         ys
     }
 
@@ -38,12 +40,12 @@ impl<T: Real> Weights<'_, T> {
     fn forward_residual(&self, xs: &[T], residual: &[T], ys: &mut [T], threads: Threads) {
         ys.copy_from_slice(residual);
         if let Some(bias) = self.bias {
-            for_each_row(ys, bias.len(), |row| crate::cpu::add(row, bias));
+            for_each_row(ys, bias.len(), |row| add(row, bias));
         }
-        self.product(xs, ys, true, threads);
+        self.product(xs, ys, Write::Add, threads);
     }
 
-    fn product(&self, xs: &[T], ys: &mut [T], accumulate: bool, threads: Threads) {
+    fn product(&self, xs: &[T], ys: &mut [T], write: Write, threads: Threads) {
         let (inputs, outputs) = (self.layer.inputs, self.layer.outputs);
         let rows = xs.len() / inputs;
         let mut out = MatrixMut {
@@ -54,7 +56,7 @@ impl<T: Real> Weights<'_, T> {
         };
         let weight = Matrix::new(self.weight, outputs, inputs);
         let xs = Matrix::new(xs, rows, inputs);
-        gemm(&mut out, accumulate, xs, weight.t(), threads);
+        gemm(&mut out, write, xs, weight.t(), threads);
     }
 }
 

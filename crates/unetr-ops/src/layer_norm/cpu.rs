@@ -1,7 +1,9 @@
 use rayon::prelude::*;
 
 use crate::Keep;
-use crate::cpu::{Real, add, centred_dot, centred_sum_of_squares, min_chunks, sum, vectorised};
+use crate::cpu::{
+    Real, add, centred_sum_of_squares, min_chunks, sum, sum_and_centred_dot, vectorised,
+};
 use crate::many::{Backward, Operation};
 
 /// Rows whose share of the gradients of weight and bias is summed by one task.
@@ -108,9 +110,9 @@ impl LayerNorm {
                 *of_bias += grad;
             }
         });
-        let of_mean = T::of(sum(input) / count);
-        let along = centred_dot(input, xs, mean) * inverse.f64();
-        let of_scale = T::of(along / count) * inverse;
+        let (plain, along) = sum_and_centred_dot(input, xs, mean);
+        let of_mean = T::of(plain / count);
+        let of_scale = T::of(along * inverse.f64() / count) * inverse;
         vectorised!({
             for (input, &x) in input.iter_mut().zip(xs) {
                 *input = (*input - of_mean - (x - mean) * of_scale) * inverse;

@@ -1,7 +1,7 @@
 //! What happens to one channel of one image between two convolutions.
 
 use crate::conv2d::Frame;
-use crate::cpu::{Real, centred_dot, centred_sum_of_squares, sum, vectorised};
+use crate::cpu::{Real, centred_sum_of_squares, sum, sum_and_centred_dot, vectorised};
 
 /// The normalisation of one channel of one image: `(x - mean) · inverse · weight + bias`.
 #[derive(Debug, Clone, Copy)]
@@ -86,8 +86,8 @@ impl<T: Real> Norm<T> {
         framed: &mut [T],
     ) -> (T, T) {
         let count = plane.len() as f64;
-        let along = centred_dot(grads, plane, self.mean) * self.inverse.f64();
-        let plain = sum(grads);
+        let (plain, along) = sum_and_centred_dot(grads, plane, self.mean);
+        let along = along * self.inverse.f64();
         let scale = self.inverse * self.weight;
         let of_mean = T::of(plain / count) * scale;
         let of_scale = T::of(along / count) * scale * self.inverse;

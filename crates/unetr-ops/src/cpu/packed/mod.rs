@@ -15,7 +15,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use self::tile::{VECTORS, tile};
-use super::{Aligned, Lanes, Real, Rows, Threads, Write, dispatch};
+use super::{Aligned, Lanes, Real, Registers, Rows, Threads, Write, dispatch, tile_rows};
 
 /// The most of the depth that is summed before the sums go to the result.
 const DEPTH: usize = 320;
@@ -42,43 +42,10 @@ unsafe impl<T: Send> Send for Output<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Output<T> {}
 
-/// How the registers of an instruction set are used.
-#[derive(Debug, Clone, Copy)]
-struct Shape {
-    /// Rows of a tile.
-    rows: usize,
-    /// Elements of a vector.
-    lanes: usize,
-}
-
-#[inline(always)]
-const fn tile_rows<S: Simd>() -> usize {
-    // Sums, columns and one row's number have to fit into the registers.
-    if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
-}
-
-impl Shape {
-    fn of<T: Real>() -> Self {
-        struct Query<T>(std::marker::PhantomData<T>);
-        impl<T: Real> WithSimd for Query<T> {
-            type Output = Shape;
-
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, _: S) -> Shape {
-                Shape {
-                    rows: tile_rows::<S>(),
-                    lanes: T::lanes::<S>(),
-                }
-            }
-        }
-        dispatch(Query::<T>(std::marker::PhantomData))
-    }
-
-    /// The width of the panels of so many columns, as even as possible.
-    fn panel(self, columns: usize) -> usize {
-        let vectors = columns.div_ceil(self.lanes).max(1);
-        vectors.div_ceil(vectors.div_ceil(VECTORS)) * self.lanes
-    }
+/// The width of the panels of so many columns, as even as possible.
+fn panel_width(columns: usize, lanes: usize) -> usize {
+    let vectors = columns.div_ceil(lanes).max(1);
+    vectors.div_ceil(vectors.div_ceil(VECTORS)) * lanes
 }
 
 /// Writes `lhs · rhsᵀ` to `out`, or adds it.
@@ -94,19 +61,28 @@ pub(super) unsafe fn product<T: Real>(
     depth: usize,
     threads: Threads,
 ) {
-    let shape = Shape::of::<T>();
+    let registers = Registers::of::<T>();
     let block = depth.div_ceil(depth.div_ceil(DEPTH));
     let blocks: Vec<Range<usize>> = (0..depth)
         .step_by(block)
         .map(|first| first..depth.min(first + block))
         .collect();
-    let padded = lhs.rows.next_multiple_of(shape.rows);
+    let padded = lhs.rows.next_multiple_of(registers.rows);
     let mut packed = Aligned::new(padded * depth);
     let parts = packed.par_chunks_mut(padded * block).zip(&blocks);
-    parts.for_each(|(packed, part)| pack(lhs, 0..lhs.rows, part, shape.rows, shape.rows, packed));
+    parts.for_each(|(packed, part)| {
+        pack(
+            lhs,
+            0..lhs.rows,
+            part,
+            registers.rows,
+            registers.rows,
+            packed,
+        );
+    });
     let packed = &*packed;
 
-    let widest = VECTORS * shape.lanes;
+    let widest = VECTORS * registers.lanes;
     let strip = match threads {
         Threads::One => STRIP,
         Threads::All => rhs.rows.div_ceil(2 * rayon::current_num_threads()),
@@ -114,12 +90,12 @@ pub(super) unsafe fn product<T: Real>(
     let strip = strip.min(STRIP).next_multiple_of(widest);
     let task = |strip_index: usize| {
         let columns = strip_index * strip..rhs.rows.min((strip_index + 1) * strip);
-        let width = shape.panel(columns.len());
-        let padded_columns = columns.len().next_multiple_of(shape.lanes);
+        let width = panel_width(columns.len(), registers.lanes);
+        let padded_columns = columns.len().next_multiple_of(registers.lanes);
         let mut own = Aligned::new(padded_columns * block);
         for (part, packed) in blocks.iter().zip(packed.chunks(padded * block)) {
             let own = &mut own[..padded_columns * part.len()];
-            pack(rhs, columns.clone(), part, width, shape.lanes, own);
+            pack(rhs, columns.clone(), part, width, registers.lanes, own);
             dispatch(Strip {
                 lhs: packed,
                 rhs: own,
