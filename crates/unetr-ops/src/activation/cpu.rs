@@ -58,6 +58,20 @@ impl Pointwise {
         }
     }
 
+    /// The gradient of the input.
+    pub(crate) fn gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
+        let mut of_xs = vec![T::zero(); xs.len()];
+        of_xs
+            .par_chunks_mut(CHUNK)
+            .zip(xs.par_chunks(CHUNK).zip(grads.par_chunks(CHUNK)))
+            .with_min_len(min_chunks(CHUNK))
+            .for_each(|(of_xs, (xs, grads))| {
+                of_xs.copy_from_slice(grads);
+                self.backward(xs, of_xs);
+            });
+        of_xs
+    }
+
     /// The gradient of the input, in place of that of the result.
     pub(crate) fn backward<T: Real>(self, xs: &[T], grads: &mut [T]) {
         match self {
@@ -158,8 +172,6 @@ impl Operation for Pointwise {
     }
 
     fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
-        let mut of_xs = pass.grads.to_vec();
-        Pointwise::backward(*self, pass.arguments[0], &mut of_xs);
-        vec![Some(of_xs)]
+        vec![Some(self.gradient(pass.arguments[0], pass.grads))]
     }
 }

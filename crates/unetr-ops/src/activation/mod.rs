@@ -69,9 +69,7 @@ impl Activation {
 
     /// The gradient of the input, where `xs` is the input or, for a positive slope, the output.
     pub(crate) fn rectifier_gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
-        let mut grads = grads.to_vec();
-        Pointwise::from(self).backward(xs, &mut grads);
-        grads
+        Pointwise::from(self).gradient(xs, grads)
     }
 
     /// The factor for negative numbers and the derivative at 0; for the identity, 1 and 1.

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 use super::{Epilogue, Statistics};
 use crate::Keep;
 use crate::activation::Activation;
-use crate::cpu::{Real, centred_sum_of_squares, for_real, sum, sum_and_centred_dot, with_elements};
+use crate::cpu::{
+    Real, centred_sum_of_squares, for_real, sum, sum_and_centred_dot, vectorised, with_elements,
+};
 use crate::many::{self, Backward, Operation};
 
 pub(super) fn normalise(
@@ -187,13 +189,21 @@ impl Normalise {
             let weight = weights[plane % planes.channels];
             let (mean_along, mean_plain) = means[planes.set_of(plane)];
             let xs = planes.plane(xs, plane);
-            for ((result, &x), &grad) in result.iter_mut().zip(xs).zip(planes.plane(grads, plane)) {
-                let normed = (x - mean) * inverse;
-                *result = (grad * weight - mean_plain - normed * mean_along) * inverse;
-            }
+            let pixels = result.iter_mut().zip(xs).zip(planes.plane(grads, plane));
+            vectorised!({
+                for ((result, &x), &grad) in pixels {
+                    let normed = (x - mean) * inverse;
+                    *result = (grad * weight - mean_plain - normed * mean_along) * inverse;
+                }
+            });
         });
         result
     }
+}
+
+#[inline(always)]
+fn rectify<T: Real>(x: T, slope: T) -> T {
+    if x >= T::zero() { x } else { slope * x }
 }
 
 impl Operation for Normalise {
@@ -204,7 +214,6 @@ impl Operation for Normalise {
         let (xs, moments, residual) = (arguments[0], arguments[2], arguments.get(3));
         let (weights, biases) = arguments[1].split_at(planes.channels);
         let slope = T::of(self.activation.negative_slope().0);
-        let rectify = |y: T| if y >= T::zero() { y } else { slope * y };
         let mut ys = vec![T::zero(); xs.len()];
         let each = ys.par_chunks_mut(planes.pixels).enumerate();
         each.for_each(|(plane, ys)| {
@@ -214,15 +223,18 @@ impl Operation for Normalise {
             let pixels = ys.iter_mut().zip(planes.plane(xs, plane));
             match residual {
                 Some(residual) => {
-                    for ((y, &x), &residual) in pixels.zip(planes.plane(residual, plane)) {
-                        *y = rectify((x - mean) * scale + bias + residual);
-                    }
+                    let pixels = pixels.zip(planes.plane(residual, plane));
+                    vectorised!({
+                        for ((y, &x), &residual) in pixels {
+                            *y = rectify((x - mean) * scale + bias + residual, slope);
+                        }
+                    });
                 }
-                None => {
+                None => vectorised!({
                     for (y, &x) in pixels {
-                        *y = rectify((x - mean) * scale + bias);
+                        *y = rectify((x - mean) * scale + bias, slope);
                     }
-                }
+                }),
             }
         });
         (ys, ())
