@@ -19,7 +19,9 @@ use candle_core::{DType, Device, Tensor};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use unetr::data::{Compose, DataLoader, DataLoaderConfig, Dataset, OxfordPets, Subset};
-use unetr::model::{Keep, Mode, Parameters, Unetr, UnetrConfig, no_grad};
+use unetr::model::{
+    Keep, Mode, Parameters, Precision, Unetr, UnetrConfig, no_grad, with_precision,
+};
 use unetr::ops::backward;
 use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
 
@@ -46,15 +48,22 @@ enum Bench {
 
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Precision {
+enum Numbers {
     F32,
+    /// Products of matrices in bfloat16, all else in f32.
+    Bf16,
 }
 
-impl Precision {
-    fn dtype(self) -> DType {
-        match self {
-            Self::F32 => DType::F32,
+impl Numbers {
+    fn precision(self) -> Result<Precision> {
+        let precision = match self {
+            Self::F32 => Precision::Full,
+            Self::Bf16 => Precision::Bf16,
+        };
+        if !precision.is_supported() {
+            bail!("this processor has no bf16 products (AVX512_BF16); use --precision f32");
         }
+        Ok(precision)
     }
 }
 
@@ -84,7 +93,7 @@ struct Network {
     #[arg(long)]
     recompute: bool,
     #[arg(long, value_enum, default_value = "f32")]
-    precision: Precision,
+    precision: Numbers,
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -117,8 +126,6 @@ struct Pipeline {
     pipeline: Transforms,
     #[arg(long, default_value_t = 256)]
     image_size: usize,
-    #[arg(long, value_enum, default_value = "f32")]
-    precision: Precision,
 }
 
 /// What is printed: the same for every bench, and then the bench's own.
@@ -189,7 +196,7 @@ fn train(network: Network, start: Instant) -> Result<()> {
     let mut adam = Adam::new(parameters.trainable(), AdamConfig::default())?;
     prepared.measure("train", start, |step| {
         let mode = Mode::Train { seed: step as u64 };
-        let logits = prepared.model.forward(images, mode)?;
+        let logits = with_precision(prepared.precision, || prepared.model.forward(images, mode))?;
         let loss = SumLoss::tutorial().compute(&logits, masks)?.total;
         adam.step(&backward(&loss)?, 0.003)?;
         Ok(Some(loss.to_scalar()?))
@@ -202,7 +209,8 @@ fn infer(network: Network, start: Instant) -> Result<()> {
         ..network
     })?;
     prepared.measure("infer", start, |_| {
-        no_grad(|| prepared.model.forward(&prepared.images, Mode::Eval))?;
+        let forward = || prepared.model.forward(&prepared.images, Mode::Eval);
+        no_grad(|| with_precision(prepared.precision, forward))?;
         prepared.images.device().synchronize()?;
         Ok(None)
     })
@@ -211,6 +219,7 @@ fn infer(network: Network, start: Instant) -> Result<()> {
 /// A network with the same made-up images and masks in every run.
 struct Prepared {
     case: Network,
+    precision: Precision,
     parameters: Parameters,
     model: Unetr,
     images: Tensor,
@@ -230,13 +239,14 @@ impl Prepared {
             ..UnetrConfig::tutorial()
         }
         .with_image_size([case.image_size; 2]);
-        let parameters = Parameters::new(0, case.precision.dtype(), &device);
+        let parameters = Parameters::new(0, DType::F32, &device);
         let mut model = Unetr::new(&cfg, parameters.var_builder())?;
         if case.recompute {
             model.set_keep(Keep::Input);
         }
         let (images, masks) = batch(&case, &device)?;
         Ok(Self {
+            precision: case.precision.precision()?,
             case,
             parameters,
             model,
@@ -293,7 +303,7 @@ fn batch(case: &Network, device: &Device) -> Result<(Tensor, Tensor)> {
     let masks: Vec<u8> = (0..pixels).map(|i| (hash(i) % 3) as u8).collect();
     let images = Tensor::from_vec(images, (count, 3, size, size), device)?;
     Ok((
-        images.to_dtype(case.precision.dtype())?,
+        images,
         Tensor::from_vec(masks, (count, size, size), device)?,
     ))
 }
@@ -314,7 +324,6 @@ struct PipelineLine {
 /// One long epoch, so that the threads start once; the steady state is what follows the first
 /// quarter of its batches.
 fn pipeline(case: &Pipeline) -> Result<()> {
-    let Precision::F32 = case.precision; // the type that `Normalize` makes
     let size = [case.image_size; 2];
     let transforms = match case.pipeline {
         Transforms::Train => Compose::tutorial_train(size),

@@ -27,4 +27,4 @@ pub use layers::{Bias, Conv2d, ConvTranspose2d, LayerNorm, Linear, Norm};
 pub use model::SegmentationModel;
 pub use parameters::{LoadReport, Parameters, ShapeMismatch, init};
 pub use unetr::Unetr;
-pub use unetr_ops::{Gelu, Keep, Mode, no_grad};
+pub use unetr_ops::{Gelu, Keep, Mode, Precision, no_grad, with_precision};

@@ -31,88 +31,72 @@ impl From<Activation> for Pointwise {
     }
 }
 
-impl Pointwise {
-    pub(crate) fn forward<T: Real>(self, xs: &[T], ys: &mut [T]) {
-        match self {
-            Self::Gelu(Gelu::Tanh) => map(
-                xs,
-                ys,
-                #[inline(always)]
-                |x| T::of(0.5) * x * (T::one() + tanh_argument(x).tanh()),
-            ),
-            Self::Gelu(Gelu::Erf) => map(
-                xs,
-                ys,
-                #[inline(always)]
-                |x| x * normal(x).0,
-            ),
-            Self::Rectifier { slope, .. } => {
-                let slope = T::of(slope);
-                map(
-                    xs,
-                    ys,
-                    #[inline(always)]
-                    |x| if x >= T::zero() { x } else { slope * x },
-                );
+/// Runs an expression with `f` standing for a function from `x` to its value and its derivative there,
+/// of which the compiler drops what the expression does not use.
+macro_rules! with_function {
+    ($pointwise:expr, $T:ident, $f:ident => $body:expr) => {
+        match $pointwise {
+            Self::Gelu(Gelu::Tanh) => {
+                let $f = gelu_tanh::<$T>;
+                $body
+            }
+            Self::Gelu(Gelu::Erf) => {
+                let $f = gelu_erf::<$T>;
+                $body
+            }
+            Self::Rectifier { slope, at_zero } => {
+                let $f = rectifier($T::of(slope), $T::of(at_zero));
+                $body
             }
         }
+    };
+}
+
+impl Pointwise {
+    pub(crate) fn forward<T: Real>(self, xs: &[T], ys: &mut [T]) {
+        let chunks = ys.par_chunks_mut(CHUNK).zip(xs.par_chunks(CHUNK));
+        let chunks = chunks.with_min_len(min_chunks(CHUNK));
+        with_function!(self, T, f => chunks.for_each(|(ys, xs)| {
+            vectorised!({
+                for (y, &x) in ys.iter_mut().zip(xs) {
+                    *y = f(x).0;
+                }
+            });
+        }));
     }
 
     /// The gradient of the input.
     pub(crate) fn gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
         let mut of_xs = vec![T::zero(); xs.len()];
-        of_xs
+        let chunks = of_xs
             .par_chunks_mut(CHUNK)
             .zip(xs.par_chunks(CHUNK).zip(grads.par_chunks(CHUNK)))
-            .with_min_len(min_chunks(CHUNK))
-            .for_each(|(of_xs, (xs, grads))| {
-                of_xs.copy_from_slice(grads);
-                self.backward(xs, of_xs);
+            .with_min_len(min_chunks(CHUNK));
+        with_function!(self, T, f => chunks.for_each(|(of_xs, (xs, grads))| {
+            vectorised!({
+                for (of_x, (&x, &grad)) in of_xs.iter_mut().zip(xs.iter().zip(grads)) {
+                    *of_x = f(x).1 * grad;
+                }
             });
+        }));
         of_xs
     }
 
-    /// The gradient of the input, in place of that of the result.
-    pub(crate) fn backward<T: Real>(self, xs: &[T], grads: &mut [T]) {
-        match self {
-            Self::Gelu(Gelu::Tanh) => zip_map(
-                xs,
-                grads,
-                #[inline(always)]
-                |x, grad| {
-                    let half = T::of(0.5);
-                    let t = tanh_argument(x).tanh();
-                    let inner = T::of(SQRT_2_PI) * (T::one() + T::of(3. * CUBIC) * x * x);
-                    grad * half * ((T::one() + t) + x * (T::one() - t * t) * inner)
-                },
-            ),
-            Self::Gelu(Gelu::Erf) => zip_map(
-                xs,
-                grads,
-                #[inline(always)]
-                |x, grad| {
-                    let (cdf, exp) = normal(x);
-                    grad * (cdf + x * exp * T::of(INV_SQRT_2PI))
-                },
-            ),
-            Self::Rectifier { slope, at_zero } => {
-                let (slope, at_zero) = (T::of(slope), T::of(at_zero));
-                zip_map(
-                    xs,
-                    grads,
-                    #[inline(always)]
-                    |x, grad| {
-                        if x > T::zero() {
-                            grad
-                        } else if x == T::zero() {
-                            grad * at_zero
-                        } else {
-                            grad * slope
-                        }
-                    },
-                );
-            }
-        }
+    /// The result again, and the gradient of the input in place of its own.
+    pub(crate) fn forward_and_backward<T: Real>(self, xs: &[T], ys: &mut [T], grads: &mut [T]) {
+        let chunks = ys
+            .par_chunks_mut(CHUNK)
+            .zip(grads.par_chunks_mut(CHUNK).zip(xs.par_chunks(CHUNK)))
+            .with_min_len(min_chunks(CHUNK));
+        with_function!(self, T, f => chunks.for_each(|(ys, (grads, xs))| {
+            vectorised!({
+                for (y, (grad, &x)) in ys.iter_mut().zip(grads.iter_mut().zip(xs)) {
+                    let (value, derivative) = f(x);
+                    *y = value;
+                    *grad *= derivative;
+                }
+            });
+        }));
     }
 }
 
@@ -123,43 +107,42 @@ const INV_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 const CUBIC: f64 = 0.044_715;
 
 #[inline(always)]
-fn tanh_argument<T: Real>(x: T) -> T {
-    T::of(SQRT_2_PI) * (x + T::of(CUBIC) * x * x * x)
+fn gelu_tanh<T: Real>(x: T) -> (T, T) {
+    let (half, root) = (T::of(0.5), T::of(SQRT_2_PI));
+    let square = x * x;
+    let t = (root * (x + T::of(CUBIC) * square * x)).tanh();
+    let inner = root * (T::one() + T::of(3. * CUBIC) * square);
+    let cdf = half * (T::one() + t);
+    (x * cdf, cdf + half * x * (T::one() - t * t) * inner)
 }
 
-/// `Φ(x)` and `e^{-x²/2}`.
 #[inline(always)]
-fn normal<T: Real>(x: T) -> (T, T) {
+fn gelu_erf<T: Real>(x: T) -> (T, T) {
     let exp = (T::of(-0.5) * x * x).exp();
     let erf = (x * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf_with(exp);
-    (T::of(0.5) * (T::one() + erf), exp)
+    let cdf = T::of(0.5) * (T::one() + erf);
+    (x * cdf, cdf + x * exp * T::of(INV_SQRT_2PI))
 }
 
-fn map<T: Real>(xs: &[T], ys: &mut [T], f: impl Fn(T) -> T + Sync) {
-    ys.par_chunks_mut(CHUNK)
-        .zip(xs.par_chunks(CHUNK))
-        .with_min_len(min_chunks(CHUNK))
-        .for_each(|(ys, xs)| {
-            vectorised!({
-                for (y, &x) in ys.iter_mut().zip(xs) {
-                    *y = f(x);
-                }
-            });
-        });
+#[inline(always)]
+fn rectifier<T: Real>(slope: T, at_zero: T) -> impl Fn(T) -> (T, T) + Copy + Sync {
+    #[inline(always)]
+    move |x| {
+        let derivative = if x > T::zero() {
+            T::one()
+        } else if x == T::zero() {
+            at_zero
+        } else {
+            slope
+        };
+        (rectify(x, slope), derivative)
+    }
 }
 
-fn zip_map<T: Real>(xs: &[T], grads: &mut [T], f: impl Fn(T, T) -> T + Sync) {
-    let chunks = grads
-        .par_chunks_mut(CHUNK)
-        .zip(xs.par_chunks(CHUNK))
-        .with_min_len(min_chunks(CHUNK));
-    chunks.for_each(|(grads, xs)| {
-        vectorised!({
-            for (grad, &x) in grads.iter_mut().zip(xs) {
-                *grad = f(x, *grad);
-            }
-        });
-    });
+/// Leaky ReLU, for the loops of kernels that do more.
+#[inline(always)]
+pub(crate) fn rectify<T: Real>(x: T, slope: T) -> T {
+    if x >= T::zero() { x } else { slope * x }
 }
 
 impl Operation for Pointwise {

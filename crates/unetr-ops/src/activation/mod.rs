@@ -4,7 +4,7 @@ mod composed;
 mod cpu;
 
 use candle_core::{Result, Tensor};
-pub(crate) use cpu::Pointwise;
+pub(crate) use cpu::{Pointwise, rectify};
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::{Real, runs_on_cpu};

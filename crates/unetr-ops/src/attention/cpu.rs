@@ -3,11 +3,12 @@
 
 use rayon::prelude::*;
 
-use crate::Keep;
 use crate::cpu::{
-    Buffer, Matrix, MatrixMut, Real, Threads, Write, dot, gemm, min_chunks, sum, vectorised,
+    Buffer, Matrix, MatrixMut, Product, Real, Threads, Write, dot, gemm, min_chunks, sum,
+    vectorised,
 };
 use crate::many::{Backward, Operation};
+use crate::{Keep, Precision};
 
 /// The sizes of an attention.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,7 @@ pub(crate) struct Heads {
     pub(crate) heads: usize,
     /// Numbers of one token in one head.
     pub(crate) size: usize,
+    pub(crate) precision: Precision,
 }
 
 /// Queries, keys and values in the order they are packed.
@@ -42,6 +44,16 @@ impl Heads {
         Matrix::strided(&qkv[start..], self.tokens, self.size, row)
     }
 
+    /// `out = lhs · rhs`, on this thread.
+    fn product<T: Real>(self, out: &mut [T], lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) {
+        let mut out = MatrixMut::new(out, lhs.rows, rhs.columns);
+        let how = Product {
+            precision: self.precision,
+            ..Threads::One.into()
+        };
+        gemm(&mut out, Write::Replace, lhs, rhs, how);
+    }
+
     fn square<T: Real>(self) -> Buffer<T> {
         Buffer::new(self.tokens * self.tokens)
     }
@@ -54,7 +66,7 @@ impl Heads {
     fn weights<T: Real>(self, qkv: &[T], task: usize) -> Buffer<T> {
         let mut weights = self.square();
         let (queries, keys) = (self.part(qkv, task, QUERIES), self.part(qkv, task, KEYS));
-        product(&mut weights, queries, keys.t());
+        self.product(&mut weights, queries, keys.t());
         let scale = T::of(self.scale());
         for row in weights.chunks_exact_mut(self.tokens) {
             vectorised!({
@@ -91,7 +103,7 @@ impl Heads {
             .for_each(|(task, mixed)| {
                 let weights = self.weights(qkv, task);
                 let weights = Matrix::new(&weights, self.tokens, self.tokens);
-                product(mixed, weights, self.part(qkv, task, VALUES));
+                self.product(mixed, weights, self.part(qkv, task, VALUES));
             });
         self.interleave::<T, 1>(&heads, mixed);
     }
@@ -116,7 +128,7 @@ impl Heads {
         let weights = self.weights(qkv, task);
         let matrix = |values| Matrix::new(values, self.tokens, self.tokens);
         let mut scores = self.square();
-        product(&mut scores, grads, part(VALUES).t());
+        self.product(&mut scores, grads, part(VALUES).t());
         let scale = T::of(self.scale());
         let rows = scores.chunks_exact_mut(self.tokens);
         for (scores, weights) in rows.zip(weights.chunks_exact(self.tokens)) {
@@ -129,9 +141,9 @@ impl Heads {
         }
         let (queries, others) = result.split_at_mut(self.len());
         let (keys, values) = others.split_at_mut(self.len());
-        product(queries, matrix(&scores), part(KEYS));
-        product(keys, matrix(&scores).t(), part(QUERIES));
-        product(values, matrix(&weights).t(), grads);
+        self.product(queries, matrix(&scores), part(KEYS));
+        self.product(keys, matrix(&scores).t(), part(QUERIES));
+        self.product(values, matrix(&weights).t(), grads);
     }
 
     /// `[batch, tokens, parts·hidden]` from `[batch, heads, parts, tokens, size]`
@@ -152,17 +164,6 @@ impl Heads {
                 }
             });
     }
-}
-
-/// `out = lhs · rhs`, on this thread.
-fn product<T: Real>(out: &mut [T], lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) {
-    let mut out = MatrixMut {
-        data: out,
-        rows: lhs.rows,
-        columns: rhs.columns,
-        row_stride: rhs.columns,
-    };
-    gemm(&mut out, Write::Replace, lhs, rhs, Threads::One);
 }
 
 impl Operation for Heads {

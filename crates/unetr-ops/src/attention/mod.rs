@@ -8,6 +8,7 @@ pub(crate) use cpu::Heads;
 
 use crate::cpu::runs_on_cpu;
 use crate::error::shape_error;
+use crate::precision;
 use crate::{Dropout, Mode, OpError, many};
 
 const OP: &str = "attention";
@@ -51,6 +52,7 @@ pub fn attention(qkv: &Tensor, heads: usize, dropout: &Dropout, mode: Mode) -> R
         tokens,
         heads,
         size,
+        precision: precision::current(),
     };
     many::apply(OP, &[qkv], (batch, tokens, packed / 3), sizes)
 }

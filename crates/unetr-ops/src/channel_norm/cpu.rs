@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Epilogue, Statistics};
 use crate::Keep;
-use crate::activation::Activation;
+use crate::activation::{Activation, rectify};
 use crate::cpu::{
     Real, centred_sum_of_squares, for_real, sum, sum_and_centred_dot, vectorised, with_elements,
 };
@@ -199,11 +199,6 @@ impl Normalise {
         });
         result
     }
-}
-
-#[inline(always)]
-fn rectify<T: Real>(x: T, slope: T) -> T {
-    if x >= T::zero() { x } else { slope * x }
 }
 
 impl Operation for Normalise {

@@ -6,9 +6,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::direct::SharedOutput;
 use super::frame::Frame;
-use crate::cpu::{Aligned, Real, Registers, Rows, Write};
+use crate::cpu::{Aligned, Real, Registers, Rows, Shared, Write};
 
 /// Pixels that are computed before they are written to their planes.
 const SEGMENT: usize = 192;
@@ -17,7 +16,7 @@ const SEGMENT: usize = 192;
 pub(super) struct Tiles<'a, T> {
     pub(super) frame: Frame,
     pub(super) input: &'a [T],
-    pub(super) output: SharedOutput<T>,
+    pub(super) output: Shared<T>,
     pub(super) write: Write,
     /// Of one or two panels, one after the other: `[panel, taps, lanes]`.
     pub(super) weights: &'a [T],

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::direct::{Kernel, PANEL, SharedOutput};
-use crate::cpu::{Real, Write, tile_rows};
+use super::direct::{Kernel, PANEL};
+use crate::cpu::{Real, Shared, Write, tile_rows};
 
 /// Vectors of pixels in a tile.
 const VECTORS: usize = 2;
@@ -16,7 +16,7 @@ const VECTORS: usize = 2;
 pub(super) struct Tiles<'a, T: Real> {
     pub(super) kernel: &'a Kernel<T>,
     pub(super) input: &'a [T],
-    pub(super) output: SharedOutput<T>,
+    pub(super) output: Shared<T>,
     pub(super) write: Write,
     pub(super) panel: usize,
     pub(super) rows: Range<usize>,

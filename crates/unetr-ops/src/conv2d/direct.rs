@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::frame::Frame;
 use super::{by_channels, by_pixels};
-use crate::cpu::{Aligned, Real, Threads, Write, dispatch};
+use crate::cpu::{Aligned, Real, Shared, Threads, Write, dispatch};
 
 /// Output channels whose weights lie together.
 pub(super) const PANEL: usize = 8;
@@ -127,7 +127,7 @@ impl<T: Real> Kernel<T> {
         // Vectors of channels go by twos.
         let width = self.lanes.map_or(PANEL, |lanes| 2 * lanes);
         let panels = self.outputs.div_ceil(width);
-        let output = SharedOutput(output.as_mut_ptr());
+        let output = Shared(output.as_mut_ptr());
         let task = |panel: usize, strip: usize| {
             let rows = strip * rows..frame.height.min((strip + 1) * rows);
             if self.lanes.is_some() {
@@ -166,13 +166,3 @@ impl<T: Real> Kernel<T> {
         }
     }
 }
-
-/// An output that several tasks write to, each its own channels and rows.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SharedOutput<T>(pub(super) *mut T);
-
-// SAFETY: tasks write to different elements (`Tiles` touches only the channels of its panel and
-// its own rows), and the borrow of the output outlives them all.
-unsafe impl<T: Send> Send for SharedOutput<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for SharedOutput<T> {}

@@ -76,7 +76,7 @@ pub(super) fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T]) -> Vec<T
                     Write::Replace,
                     weight,
                     g.patches(input, &mut buffer, (start, rows)),
-                    threads,
+                    threads.into(),
                 );
             }
         });
@@ -111,7 +111,7 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                     columns,
                     row_stride: columns,
                 };
-                gemm(&mut out, Write::Replace, weight.t(), output, threads);
+                gemm(&mut out, Write::Replace, weight.t(), output, threads.into());
                 scatter(g, &buffer, input, start, rows);
             }
         });
@@ -142,7 +142,7 @@ pub(super) fn weight_gradient<T: Real>(g: &Geometry, input: &[T], output: &[T]) 
                     row_stride: g.patch_size(),
                 };
                 let patches = g.patches(input, &mut buffer, (start, rows));
-                gemm(&mut out, Write::Add, output, patches.t(), threads);
+                gemm(&mut out, Write::Add, output, patches.t(), threads.into());
             }
             share
         })

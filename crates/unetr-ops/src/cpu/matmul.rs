@@ -1,6 +1,10 @@
-use super::{Real, Write, packed};
+use rayon::prelude::*;
 
-/// A read-only matrix inside a slice, with any strides.
+use super::product::{Contiguous, Job, Operand, Order, even};
+use super::{Real, Registers, Rows, Shared, Write};
+use crate::Precision;
+
+/// A read-only matrix inside a slice, of whose strides one is 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix<'a, T> {
     pub(crate) data: &'a [T],
@@ -48,6 +52,18 @@ pub(crate) struct MatrixMut<'a, T> {
     pub(crate) row_stride: usize,
 }
 
+impl<'a, T> MatrixMut<'a, T> {
+    /// Row after row without gaps.
+    pub(crate) fn new(data: &'a mut [T], rows: usize, columns: usize) -> Self {
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride: columns,
+        }
+    }
+}
+
 /// Who computes a matrix product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Threads {
@@ -78,6 +94,25 @@ impl Threads {
     }
 }
 
+/// How a product is computed, beside its matrices.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Product<'a, T> {
+    pub(crate) threads: Threads,
+    pub(crate) precision: Precision,
+    /// Added to every row of the result.
+    pub(crate) bias: Option<&'a [T]>,
+}
+
+impl<T> From<Threads> for Product<'_, T> {
+    fn from(threads: Threads) -> Self {
+        Self {
+            threads,
+            precision: Precision::Full,
+            bias: None,
+        }
+    }
+}
+
 /// The index after the last element that a matrix touches.
 fn end(rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> usize {
     match (rows, columns) {
@@ -95,21 +130,14 @@ pub(crate) fn gemm<T: Real>(
     write: Write,
     lhs: Matrix<'_, T>,
     rhs: Matrix<'_, T>,
-    threads: Threads,
+    how: Product<'_, T>,
 ) {
     assert_eq!((out.rows, out.columns), (lhs.rows, rhs.columns));
     assert!(end(out.rows, out.columns, out.row_stride, 1) <= out.data.len());
     // SAFETY: every element of `out` lies inside its slice, as asserted above, and it is borrowed
     // mutably, so that it overlaps neither of the others.
     unsafe {
-        product(
-            out.data.as_mut_ptr(),
-            out.row_stride,
-            write,
-            lhs,
-            rhs,
-            threads,
-        );
+        product(out.data.as_mut_ptr(), out.row_stride, write, lhs, rhs, how);
     }
 }
 
@@ -120,48 +148,52 @@ pub(crate) fn gemm<T: Real>(
 pub(crate) fn gemm_new<T: Real>(
     lhs: Matrix<'_, T>,
     rhs: Matrix<'_, T>,
-    threads: Threads,
+    how: Product<'_, T>,
 ) -> Vec<T> {
     let len = lhs.rows * rhs.columns;
-    if lhs.columns == 0 {
-        return vec![T::zero(); len];
-    }
     let mut out = Vec::with_capacity(len);
-    // SAFETY: the vector has room for all elements of the product, of which there is at least one
-    // term each: all are written and none is read before.
+    // SAFETY: the vector has room for all elements of the product: all are written and none is read
+    // before.
     unsafe {
-        product(
-            out.as_mut_ptr(),
-            rhs.columns,
-            Write::Replace,
-            lhs,
-            rhs,
-            threads,
-        );
+        product(out.as_mut_ptr(), rhs.columns, Write::Replace, lhs, rhs, how);
         out.set_len(len);
     }
     out
 }
 
-/// Rows that make it worth to pack the right matrix.
-const ROWS: usize = 32;
-
-/// Whether the rows of `lhs` and the columns of `rhs` are contiguous, and not too few.
-fn packed_is_faster<T: Real>(lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) -> bool {
-    (lhs.column_stride, rhs.row_stride) == (1, 1)
-        && rhs.column_stride != 1
-        && lhs.rows >= ROWS
-        && rhs.columns >= ROWS
-        && lhs.columns > 0
-}
-
-fn rows_of<T: Real>(matrix: Matrix<'_, T>) -> packed::Matrix<'_, T> {
-    packed::Matrix {
-        data: matrix.data,
-        rows: matrix.rows,
-        stride: matrix.row_stride,
+impl<'a, T> Matrix<'a, T> {
+    /// The lines along the columns' number: the rows.
+    fn operand(self) -> Operand<T> {
+        let (contiguous, stride) = match (self.row_stride, self.column_stride) {
+            (stride, 1) => (Contiguous::Depth, stride),
+            (1, stride) => (Contiguous::Lines, stride),
+            strides => unreachable!("a matrix with strides {strides:?}"),
+        };
+        Operand {
+            data: self.data.as_ptr(),
+            lines: self.rows,
+            contiguous,
+            stride,
+        }
     }
 }
+
+/// What it costs to pack the columns of a job, to pack its rows if they have to be, and to write its
+/// result column after column, in copied numbers.
+fn overhead<T>(rows: Operand<T>, columns: Operand<T>, depth: usize, order: Order) -> usize {
+    let packed = |operand: Operand<T>, along_depth: usize| match operand.contiguous {
+        Contiguous::Depth => along_depth * operand.lines * depth,
+        Contiguous::Lines => operand.lines * depth,
+    };
+    let written = match order {
+        Order::Rows => 0,
+        Order::Columns => rows.lines * columns.lines * depth.div_ceil(512),
+    };
+    packed(columns, 3) + packed(rows, 0) + written
+}
+
+/// Lines of an operand that are worth a thread.
+const LINES: usize = 64;
 
 /// Writes the product, or adds it, to rows `row_stride` apart.
 ///
@@ -174,50 +206,57 @@ unsafe fn product<T: Real>(
     write: Write,
     lhs: Matrix<'_, T>,
     rhs: Matrix<'_, T>,
-    threads: Threads,
+    how: Product<'_, T>,
 ) {
     assert_eq!(lhs.columns, rhs.rows);
+    assert!(how.bias.is_none_or(|bias| bias.len() == rhs.columns));
     for m in [lhs, rhs] {
         assert!(end(m.rows, m.columns, m.row_stride, m.column_stride) <= m.data.len());
     }
-    if packed_is_faster(lhs, rhs) {
-        let (left, right) = (rows_of(lhs), rows_of(rhs.t()));
-        let out = packed::Output {
-            data: out,
-            stride: row_stride,
-        };
-        // SAFETY: the caller vouches for `out`.
-        unsafe { packed::product(out, write, left, right, lhs.columns, threads) };
-        return;
-    }
-    let parallelism = match threads {
-        Threads::One => gemm::Parallelism::None,
-        Threads::All => gemm::Parallelism::Rayon(0),
+    let (depth, left, right) = (lhs.columns, lhs.operand(), rhs.t().operand());
+    let straight = overhead(left, right, depth, Order::Rows);
+    let turned = overhead(right, left, depth, Order::Columns);
+    let (rows, columns, order) = if straight <= turned {
+        (left, right, Order::Rows)
+    } else {
+        (right, left, Order::Columns)
     };
-    // SAFETY: the caller vouches for `out`; every element that the other two address lies inside its
-    // slice, as asserted above. `Real` is implemented for f32 and f64 alone, both of which `gemm`
-    // supports.
-    unsafe {
-        gemm::gemm(
-            lhs.rows,
-            rhs.columns,
-            lhs.columns,
-            out,
-            1,
-            row_stride as isize,
-            write == Write::Add,
-            lhs.data.as_ptr(),
-            lhs.column_stride as isize,
-            lhs.row_stride as isize,
-            rhs.data.as_ptr(),
-            rhs.column_stride as isize,
-            rhs.row_stride as isize,
-            T::one(),
-            T::one(),
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    let job = Job {
+        rows,
+        columns,
+        depth,
+        out: Rows {
+            first: Shared(out),
+            stride: row_stride,
+        },
+        order,
+        write,
+        bias: how.bias,
+    };
+    // SAFETY: the operands lie inside their slices, as asserted above; the caller vouches for `out`,
+    // and the parts of the product do not overlap.
+    let part = |rows, columns| unsafe { T::multiply(&job, rows, columns, how.precision) };
+    let all = (0..rows.lines, 0..columns.lines);
+    if how.threads == Threads::One {
+        return part(all.0, all.1);
+    }
+    let Registers {
+        rows: height,
+        lanes,
+    } = Registers::of::<T>();
+    let parts = |lines: usize, granule: usize| {
+        let most = lines.div_ceil(2 * rayon::current_num_threads()).max(LINES);
+        even(0..lines, most.next_multiple_of(granule), granule).collect::<Vec<_>>()
+    };
+    if rows.lines >= columns.lines {
+        let parts = parts(rows.lines, height);
+        parts
+            .into_par_iter()
+            .for_each(|rows| part(rows, all.1.clone()));
+    } else {
+        let parts = parts(columns.lines, lanes);
+        parts
+            .into_par_iter()
+            .for_each(|columns| part(all.0.clone(), columns));
     }
 }

@@ -4,9 +4,9 @@ mod buffer;
 mod erf;
 mod exp;
 mod matmul;
-mod packed;
 mod parallel;
 mod pixels;
+mod product;
 mod real;
 mod simd;
 mod sums;
@@ -18,8 +18,8 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType,
 
 pub use buffer::release_buffers;
 pub(crate) use buffer::{Aligned, Buffer};
-pub(crate) use matmul::{Matrix, MatrixMut, Threads, gemm, gemm_new};
-pub(crate) use parallel::{add_in_parallel, for_each_row, min_chunks};
+pub(crate) use matmul::{Matrix, MatrixMut, Product, Threads, gemm, gemm_new};
+pub(crate) use parallel::{Shared, add_in_parallel, min_chunks};
 pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
 pub(crate) use real::Real;
 #[cfg(test)]
@@ -33,6 +33,14 @@ pub(crate) use transpose::{Rows, Write};
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.
 pub(crate) fn runs_on_cpu(xs: &Tensor) -> bool {
     xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64)
+}
+
+/// Whether this processor multiplies in bfloat16.
+pub(crate) fn supports_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return product::Bf16::is_supported();
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 /// The elements of a contiguous argument of a custom operation.

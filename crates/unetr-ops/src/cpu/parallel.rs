@@ -10,12 +10,15 @@ pub(crate) fn min_chunks(size: usize) -> usize {
     (TASK / size.max(1)).max(1)
 }
 
-/// Calls `f` for every row of `size` numbers.
-pub(crate) fn for_each_row<T: Real>(xs: &mut [T], size: usize, f: impl Fn(&mut [T]) + Send + Sync) {
-    xs.par_chunks_mut(size.max(1))
-        .with_min_len(min_chunks(size))
-        .for_each(f);
-}
+/// A result that several tasks write to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<T>(pub(crate) *mut T);
+
+// SAFETY: whoever writes through the pointer sees to it that tasks write to different elements, and that
+// the borrow of the result outlives them all.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<T> {}
 
 /// `xs += ys`, by all threads.
 pub(crate) fn add_in_parallel<T: Real>(xs: &mut [T], ys: &[T]) {

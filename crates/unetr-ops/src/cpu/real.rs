@@ -1,10 +1,16 @@
+use std::ops::Range;
+
 use candle_core::WithDType;
 
 use super::Lanes;
 use super::buffer::Pool;
 use super::erf::{erf_f32, erf_f64};
 use super::exp::{exp_f32, exp_f64};
+#[cfg(target_arch = "x86_64")]
+use super::product::Bf16;
+use super::product::{Exact, Job};
 use super::transpose::{self, Rows, Write};
+use crate::Precision;
 
 /// The element types of the CPU kernels: f32, and f64 so that finite differences mean something.
 pub(crate) trait Real: WithDType + Default + Lanes {
@@ -28,6 +34,16 @@ pub(crate) trait Real: WithDType + Default + Lanes {
         to: Rows<*mut Self>,
         write: Write,
     );
+    /// Computes part of a product; what the processor cannot round to is computed as it is.
+    ///
+    /// # Safety
+    /// As of [`Job::run`].
+    unsafe fn multiply(
+        job: &Job<'_, Self>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        precision: Precision,
+    );
     /// Where [`Buffer`](super::Buffer)s of this type come from.
     fn pool() -> &'static Pool<Self>;
 
@@ -40,6 +56,16 @@ pub(crate) trait Real: WithDType + Default + Lanes {
 }
 
 impl Real for f64 {
+    unsafe fn multiply(
+        job: &Job<'_, Self>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        _: Precision,
+    ) {
+        // SAFETY: the caller vouches for the same.
+        unsafe { job.run::<Exact>(rows, columns) };
+    }
+
     unsafe fn transpose(
         from: Rows<*const Self>,
         size: (usize, usize),
@@ -90,6 +116,22 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
+    unsafe fn multiply(
+        job: &Job<'_, Self>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        precision: Precision,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if precision == Precision::Bf16 && Bf16::is_supported() {
+            // SAFETY: the caller vouches for the same, and the processor can.
+            unsafe { job.run::<Bf16>(rows, columns) };
+            return;
+        }
+        // SAFETY: the caller vouches for the same.
+        unsafe { job.run::<Exact>(rows, columns) };
+    }
+
     unsafe fn transpose(
         from: Rows<*const Self>,
         size: (usize, usize),

@@ -1,77 +1,83 @@
 //! First the gradients of the images, in the parts of the forward pass; then those of the parameters,
-//! strip by strip.
+//! of all images at once.
 
 use rayon::prelude::*;
 
 use super::cpu::{Op, Parameters, Weights};
-use super::forward::Kept;
-use crate::cpu::{
-    Buffer, Matrix, MatrixMut, Real, Threads, Write, add, add_in_parallel, column_sums, gemm,
-};
+use super::forward::{Kept, Widths};
+use crate::cpu::{Buffer, Real, Threads, add_in_parallel};
 use crate::layer_norm::Gradients as Norm;
 
-/// Rows of a weight that one task computes the gradient of.
-const STRIP: usize = 256;
+/// What the gradients of the parameters are computed from, for every token one after the other: the
+/// inputs of the layers, as far as they are not kept, and the gradients of their results.
+struct Layers<T: Real> {
+    normed1: Buffer<T>,
+    of_qkv: Buffer<T>,
+    of_middle: Buffer<T>,
+    normed2: Buffer<T>,
+    of_hidden: Buffer<T>,
+    activated: Buffer<T>,
+}
 
-/// What the gradients of the parameters are computed from: the input and the gradient of the result
-/// of every layer.
-struct Part<'a, T: Real> {
-    norm1: Norm<T>,
-    qkv: (Buffer<T>, Buffer<T>),
-    projection: (Buffer<T>, Buffer<T>),
-    norm2: Norm<T>,
-    linear1: (Buffer<T>, Buffer<T>),
-    linear2: (Buffer<T>, &'a [T]),
+/// A part of it, to be written.
+struct LayersPart<'a, T> {
+    normed1: &'a mut [T],
+    of_qkv: &'a mut [T],
+    of_middle: &'a mut [T],
+    normed2: &'a mut [T],
+    of_hidden: &'a mut [T],
+    activated: &'a mut [T],
+}
+
+impl<T: Real> Layers<T> {
+    fn new(widths: &Widths, tokens: usize) -> Self {
+        Self {
+            normed1: Buffer::new(tokens * widths.hidden),
+            of_qkv: Buffer::new(tokens * widths.qkv),
+            of_middle: Buffer::new(tokens * widths.hidden),
+            normed2: Buffer::new(tokens * widths.hidden),
+            of_hidden: Buffer::new(tokens * widths.mlp),
+            activated: Buffer::new(tokens * widths.mlp),
+        }
+    }
+
+    fn parts(&mut self, op: &Op) -> impl IndexedParallelIterator<Item = LayersPart<'_, T>> {
+        let widths = op.widths();
+        let (hidden, mlp) = (op.part(widths.hidden), op.part(widths.mlp));
+        self.normed1
+            .par_chunks_mut(hidden)
+            .zip(self.of_qkv.par_chunks_mut(op.part(widths.qkv)))
+            .zip(self.of_middle.par_chunks_mut(hidden))
+            .zip(self.normed2.par_chunks_mut(hidden))
+            .zip(self.of_hidden.par_chunks_mut(mlp))
+            .zip(self.activated.par_chunks_mut(mlp))
+            .map(
+                |(((((normed1, of_qkv), of_middle), normed2), of_hidden), activated)| LayersPart {
+                    normed1,
+                    of_qkv,
+                    of_middle,
+                    normed2,
+                    of_hidden,
+                    activated,
+                },
+            )
+    }
+}
+
+/// What the forward pass of a part had and kept, and the gradient of its result.
+struct Given<'a, T> {
+    xs: &'a [T],
+    grads: &'a [T],
+    qkv: &'a [T],
+    middle: &'a [T],
+    hidden: &'a [T],
 }
 
 impl<T: Real> Weights<'_, T> {
     /// `grads · weight`
-    fn input_gradient(&self, grads: &[T], threads: Threads) -> Buffer<T> {
-        let (inputs, outputs) = (self.layer.inputs, self.layer.outputs);
-        let rows = grads.len() / outputs;
-        let mut data = Buffer::new(rows * inputs);
-        let mut out = MatrixMut {
-            data: &mut data,
-            rows,
-            columns: inputs,
-            row_stride: inputs,
-        };
-        let grads = Matrix::new(grads, rows, outputs);
-        let weight = Matrix::new(self.weight, outputs, inputs);
-        gemm(&mut out, Write::Replace, grads, weight, threads);
-        data
-    }
-
-    /// `Σ gradsᵀ · xs` over the parts.
-    fn weight_gradient(&self, parts: &[(&[T], &[T])]) -> Vec<T> {
-        let (inputs, outputs) = (self.layer.inputs, self.layer.outputs);
-        let mut gradient = vec![T::zero(); outputs * inputs];
-        let strips = gradient.par_chunks_mut(STRIP * inputs).enumerate();
-        strips.for_each(|(strip, gradient)| {
-            let first = strip * STRIP;
-            let mut out = MatrixMut {
-                rows: gradient.len() / inputs,
-                columns: inputs,
-                row_stride: inputs,
-                data: gradient,
-            };
-            for (n, (xs, grads)) in parts.iter().enumerate() {
-                let rows = xs.len() / inputs;
-                let grads = Matrix::strided(&grads[first..], rows, out.rows, outputs);
-                let xs = Matrix::new(xs, rows, inputs);
-                let write = if n == 0 { Write::Replace } else { Write::Add };
-                gemm(&mut out, write, grads.t(), xs, Threads::One);
-            }
-        });
-        gradient
-    }
-
-    fn bias_gradient(&self, parts: &[(&[T], &[T])]) -> Vec<T> {
-        let mut sums = vec![T::zero(); self.layer.outputs];
-        for (_, grads) in parts {
-            add(&mut sums, &column_sums(grads, self.layer.outputs));
-        }
-        sums
+    fn input_gradient(&self, grads: &[T], of_xs: &mut [T], threads: Threads) {
+        self.layer
+            .input_gradient_to(grads, self.weight, of_xs, threads);
     }
 }
 
@@ -92,21 +98,17 @@ impl<T: Real> Gradients<'_, T> {
         }));
     }
 
-    fn push_norm<'a>(&mut self, size: usize, parts: impl Iterator<Item = &'a Norm<T>>) {
-        let Norm { weight, bias } = Norm::sum(size, parts);
+    fn push_norm<'a>(&mut self, width: usize, parts: impl Iterator<Item = &'a Norm<T>>) {
+        let Norm { weight, bias } = Norm::sum(width, parts);
         self.push(|| weight);
         self.push(|| bias);
     }
 
-    fn push_layer<'a>(
-        &mut self,
-        layer: &Weights<'_, T>,
-        parts: impl Iterator<Item = (&'a [T], &'a [T])>,
-    ) {
-        let parts: Vec<_> = parts.collect();
-        self.push(|| layer.weight_gradient(&parts));
+    /// Of a layer with such an input and such a gradient of its result.
+    fn push_layer(&mut self, layer: &Weights<'_, T>, xs: &[T], grads: &[T]) {
+        self.push(|| layer.layer.weight_gradient(xs, grads));
         if layer.bias.is_some() {
-            self.push(|| layer.bias_gradient(&parts));
+            self.push(|| layer.layer.bias_gradient(grads));
         }
     }
 }
@@ -116,82 +118,91 @@ impl Op {
     pub(super) fn backward_parts<T: Real>(
         &self,
         p: &Parameters<'_, T>,
-        kept: Vec<Kept<T>>,
+        kept: &Kept<T>,
         grads: &[T],
         wanted: &[bool],
     ) -> Vec<Option<Vec<T>>> {
-        let size = p.norm1.0.len();
-        let len = self.part(size);
+        let widths = self.widths();
+        let hidden = self.part(widths.hidden);
         let mut of_xs = vec![T::zero(); p.xs.len()];
-        let parts: Vec<Part<'_, T>> = of_xs
-            .par_chunks_mut(len)
-            .zip(p.xs.par_chunks(len))
-            .zip(grads.par_chunks(len))
-            .zip(kept)
-            .map(|(((of_xs, xs), grads), kept)| self.backward_part(p, kept, xs, grads, of_xs))
+        let mut layers = Layers::new(&widths, p.xs.len() / widths.hidden);
+        let given =
+            p.xs.par_chunks(hidden)
+                .zip(grads.par_chunks(hidden))
+                .zip(kept.qkv.par_chunks(self.part(widths.qkv)))
+                .zip(kept.middle.par_chunks(hidden))
+                .zip(kept.hidden.par_chunks(self.part(widths.mlp)))
+                .map(|((((xs, grads), qkv), middle), hidden)| Given {
+                    xs,
+                    grads,
+                    qkv,
+                    middle,
+                    hidden,
+                });
+        let norms: Vec<[Norm<T>; 2]> = of_xs
+            .par_chunks_mut(hidden)
+            .zip(layers.parts(self))
+            .zip(given)
+            .map(|((of_xs, layers), given)| self.backward_part(p, &given, layers, of_xs))
             .collect();
         let mut gradients = Gradients {
             wanted,
             values: Vec::with_capacity(wanted.len()),
         };
         gradients.push(|| of_xs);
-        gradients.push_norm(size, parts.iter().map(|part| &part.norm1));
-        let layer = parts.iter().map(|part| (&*part.qkv.0, &*part.qkv.1));
-        gradients.push_layer(&p.qkv, layer);
-        let layer = parts
-            .iter()
-            .map(|part| (&*part.projection.0, &*part.projection.1));
-        gradients.push_layer(&p.projection, layer);
-        gradients.push_norm(size, parts.iter().map(|part| &part.norm2));
-        let layer = parts
-            .iter()
-            .map(|part| (&*part.linear1.0, &*part.linear1.1));
-        gradients.push_layer(&p.linear1, layer);
-        let layer = parts.iter().map(|part| (&*part.linear2.0, part.linear2.1));
-        gradients.push_layer(&p.linear2, layer);
+        gradients.push_norm(widths.hidden, norms.iter().map(|[norm, _]| norm));
+        gradients.push_layer(&p.qkv, &layers.normed1, &layers.of_qkv);
+        gradients.push_layer(&p.projection, &kept.mixed, &layers.of_middle);
+        gradients.push_norm(widths.hidden, norms.iter().map(|[_, norm]| norm));
+        gradients.push_layer(&p.linear1, &layers.normed2, &layers.of_hidden);
+        gradients.push_layer(&p.linear2, &layers.activated, grads);
         gradients.values
     }
 
-    fn backward_part<'a, T: Real>(
+    /// The gradients of both normalisations' parameters; those of the input and of the layers' results
+    /// are written.
+    fn backward_part<T: Real>(
         &self,
         p: &Parameters<'_, T>,
-        kept: Kept<T>,
-        xs: &[T],
-        grads: &'a [T],
+        given: &Given<'_, T>,
+        layers: LayersPart<'_, T>,
         of_xs: &mut [T],
-    ) -> Part<'a, T> {
+    ) -> [Norm<T>; 2] {
         let threads = self.threads();
-        let mut activated = Buffer::new(kept.hidden.len());
-        self.gelu.forward(&kept.hidden, &mut activated);
-        let mut of_hidden = p.linear2.input_gradient(grads, threads);
-        self.gelu.backward(&kept.hidden, &mut of_hidden);
-        let mut normed2 = Buffer::new(xs.len());
+        let &Given {
+            xs,
+            grads,
+            qkv,
+            middle,
+            hidden,
+        } = given;
+        let LayersPart {
+            normed1,
+            of_qkv,
+            of_middle,
+            normed2,
+            of_hidden,
+            activated,
+        } = layers;
+        p.linear2.input_gradient(grads, of_hidden, threads);
+        self.gelu.forward_and_backward(hidden, activated, of_hidden);
         let (weight, bias) = p.norm2;
-        self.norm.forward(&kept.middle, weight, bias, &mut normed2);
-        let of_normed = p.linear1.input_gradient(&of_hidden, threads);
-        let mut of_middle = Buffer::new(xs.len());
-        let norm2 = self
-            .norm
-            .backward(&kept.middle, weight, &of_normed, &mut of_middle);
-        add_in_parallel(&mut of_middle, grads);
+        self.norm.forward(middle, weight, bias, normed2);
+        let mut of_normed = Buffer::new(xs.len());
+        p.linear1.input_gradient(of_hidden, &mut of_normed, threads);
+        let norm2 = self.norm.backward(middle, weight, &of_normed, of_middle);
+        add_in_parallel(of_middle, grads);
 
-        let of_mixed = p.projection.input_gradient(&of_middle, threads);
-        let mut of_qkv = Buffer::new(kept.qkv.len());
-        let heads = self.heads_of(xs.len() / weight.len());
-        heads.backward(&kept.qkv, &of_mixed, &mut of_qkv);
-        let mut normed1 = Buffer::new(xs.len());
+        let mut of_mixed = Buffer::new(xs.len());
+        p.projection
+            .input_gradient(of_middle, &mut of_mixed, threads);
+        let heads = self.heads_of(xs.len() / self.widths().hidden);
+        heads.backward(qkv, &of_mixed, of_qkv);
         let (weight, bias) = p.norm1;
-        self.norm.forward(xs, weight, bias, &mut normed1);
-        let of_normed = p.qkv.input_gradient(&of_qkv, threads);
+        self.norm.forward(xs, weight, bias, normed1);
+        p.qkv.input_gradient(of_qkv, &mut of_normed, threads);
         let norm1 = self.norm.backward(xs, weight, &of_normed, of_xs);
-        add_in_parallel(of_xs, &of_middle);
-        Part {
-            norm1,
-            qkv: (normed1, of_qkv),
-            projection: (kept.mixed, of_middle),
-            norm2,
-            linear1: (normed2, of_hidden),
-            linear2: (activated, grads),
-        }
+        add_in_parallel(of_xs, of_middle);
+        [norm1, norm2]
     }
 }

@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor};
 
-use super::forward::Kept;
+use super::forward::{Kept, Widths};
 use super::{Dense, EncoderBlock, Keep, OP};
 use crate::activation::Pointwise;
 use crate::attention::Heads;
@@ -8,6 +8,7 @@ use crate::cpu::Real;
 use crate::layer_norm::LayerNorm;
 use crate::linear::Layer;
 use crate::many::{self, Backward, Operation};
+use crate::precision;
 
 pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     let (batch, tokens, hidden) = xs.dims3()?;
@@ -33,6 +34,7 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
             tokens,
             heads: block.heads,
             size: hidden / block.heads,
+            precision: precision::current(),
         },
         gelu: block.gelu.into(),
         keep: block.keep,
@@ -83,6 +85,14 @@ pub(super) struct Parameters<'a, T> {
 }
 
 impl Op {
+    pub(super) fn widths(&self) -> Widths {
+        Widths {
+            hidden: self.qkv.layer.inputs,
+            qkv: self.qkv.layer.outputs,
+            mlp: self.linear1.layer.outputs,
+        }
+    }
+
     fn parameters<'a, T: Real>(&self, arguments: &[&'a [T]]) -> Parameters<'a, T> {
         let mut arguments = arguments.iter().copied();
         let mut next = || arguments.next().unwrap_or_default();
@@ -104,18 +114,18 @@ impl Op {
 }
 
 impl Operation for Op {
-    type Kept<T: Real> = Vec<Kept<T>>;
+    type Kept<T: Real> = Kept<T>;
 
     fn keep(&self) -> Keep {
         self.keep
     }
 
-    fn forward<T: Real>(&self, arguments: &[&[T]], keep: Keep) -> (Vec<T>, Vec<Kept<T>>) {
+    fn forward<T: Real>(&self, arguments: &[&[T]], keep: Keep) -> (Vec<T>, Kept<T>) {
         self.forward_parts(&self.parameters(arguments), keep)
     }
 
-    fn backward<T: Real>(&self, pass: Backward<'_, T, Vec<Kept<T>>>) -> Vec<Option<Vec<T>>> {
+    fn backward<T: Real>(&self, pass: Backward<'_, T, Kept<T>>) -> Vec<Option<Vec<T>>> {
         let parameters = self.parameters(pass.arguments);
-        self.backward_parts(&parameters, pass.kept, pass.grads, pass.wanted)
+        self.backward_parts(&parameters, &pass.kept, pass.grads, pass.wanted)
     }
 }

@@ -6,12 +6,12 @@ use rayon::prelude::*;
 use super::Keep;
 use super::cpu::{Op, Parameters, Weights};
 use crate::attention::Heads;
-use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, Write, add, for_each_row, gemm};
+use crate::cpu::{Buffer, Real, Threads, Write};
 
-/// Rows that a part should have at least: a layer's weights are packed for every part.
+/// Rows that a part should have at least: a layer's weights pass by once for every part.
 const ROWS: usize = 256;
 
-/// What the forward pass of some images keeps.
+/// What the forward pass keeps, for every token one after the other.
 #[derive(Debug)]
 pub(super) struct Kept<T: Real> {
     pub(super) qkv: Buffer<T>,
@@ -22,53 +22,66 @@ pub(super) struct Kept<T: Real> {
     pub(super) hidden: Buffer<T>,
 }
 
+/// A part of it, to be written.
+struct KeptPart<'a, T> {
+    qkv: &'a mut [T],
+    mixed: &'a mut [T],
+    middle: &'a mut [T],
+    hidden: &'a mut [T],
+}
+
+impl<T: Real> Kept<T> {
+    fn new(op: &Op, tokens: usize) -> Self {
+        let widths = op.widths();
+        Self {
+            qkv: Buffer::new(tokens * widths.qkv),
+            mixed: Buffer::new(tokens * widths.hidden),
+            middle: Buffer::new(tokens * widths.hidden),
+            hidden: Buffer::new(tokens * widths.mlp),
+        }
+    }
+
+    fn parts(&mut self, op: &Op) -> impl IndexedParallelIterator<Item = KeptPart<'_, T>> {
+        let widths = op.widths();
+        let hidden = op.part(widths.hidden);
+        self.qkv
+            .par_chunks_mut(op.part(widths.qkv))
+            .zip(self.mixed.par_chunks_mut(hidden))
+            .zip(self.middle.par_chunks_mut(hidden))
+            .zip(self.hidden.par_chunks_mut(op.part(widths.mlp)))
+            .map(|(((qkv, mixed), middle), hidden)| KeptPart {
+                qkv,
+                mixed,
+                middle,
+                hidden,
+            })
+    }
+}
+
+/// Numbers of a token.
+pub(super) struct Widths {
+    pub(super) hidden: usize,
+    pub(super) qkv: usize,
+    pub(super) mlp: usize,
+}
+
 impl<T: Real> Weights<'_, T> {
-    /// `xs · weightᵀ + bias`
-    fn forward(&self, xs: &[T], threads: Threads) -> Buffer<T> {
-        let rows = xs.len() / self.layer.inputs;
-        let mut ys = Buffer::new(rows * self.layer.outputs);
-        let mut write = Write::Replace;
-        if let Some(bias) = self.bias {
-            for_each_row(&mut ys, bias.len(), |row| row.copy_from_slice(bias));
-            write = Write::Add;
-        }
-        self.product(xs, &mut ys, write, threads);
-        ys
-    }
-
-    /// `residual + xs · weightᵀ + bias`
-    fn forward_residual(&self, xs: &[T], residual: &[T], ys: &mut [T], threads: Threads) {
-        ys.copy_from_slice(residual);
-        if let Some(bias) = self.bias {
-            for_each_row(ys, bias.len(), |row| add(row, bias));
-        }
-        self.product(xs, ys, Write::Add, threads);
-    }
-
-    fn product(&self, xs: &[T], ys: &mut [T], write: Write, threads: Threads) {
-        let (inputs, outputs) = (self.layer.inputs, self.layer.outputs);
-        let rows = xs.len() / inputs;
-        let mut out = MatrixMut {
-            data: ys,
-            rows,
-            columns: outputs,
-            row_stride: outputs,
-        };
-        let weight = Matrix::new(self.weight, outputs, inputs);
-        let xs = Matrix::new(xs, rows, inputs);
-        gemm(&mut out, write, xs, weight.t(), threads);
+    /// `xs · weightᵀ + bias`, written to `ys` or added to it.
+    fn forward(&self, xs: &[T], ys: &mut [T], write: Write, threads: Threads) {
+        let parameters = (self.weight, self.bias);
+        self.layer.forward_to(xs, parameters, ys, write, threads);
     }
 }
 
 impl Op {
     /// Images of a part. It does not depend on the number of threads, as no result may.
-    pub(super) fn images(&self) -> usize {
+    fn images(&self) -> usize {
         ROWS.div_ceil(self.heads.tokens).min(self.heads.batch)
     }
 
-    /// Parts of so many numbers for each token.
-    pub(super) fn part(&self, size: usize) -> usize {
-        self.images() * self.heads.tokens * size
+    /// Numbers of a part of so many for each token.
+    pub(super) fn part(&self, width: usize) -> usize {
+        self.images() * self.heads.tokens * width
     }
 
     /// The attention of so many rows.
@@ -88,41 +101,67 @@ impl Op {
         &self,
         p: &Parameters<'_, T>,
         keep: Keep,
-    ) -> (Vec<T>, Vec<Kept<T>>) {
+    ) -> (Vec<T>, Kept<T>) {
         let mut ys = vec![T::zero(); p.xs.len()];
-        let len = self.part(p.norm1.0.len());
-        let parts = ys.par_chunks_mut(len).zip(p.xs.par_chunks(len));
-        let kept = parts
-            .filter_map(|(ys, xs)| {
-                let kept = self.forward_part(p, xs, ys);
-                (keep == Keep::Activations).then_some(kept)
-            })
-            .collect();
+        let part = self.part(self.widths().hidden);
+        let parts = ys.par_chunks_mut(part).zip(p.xs.par_chunks(part));
+        let tokens = p.xs.len() / self.widths().hidden;
+        let kept = match keep {
+            Keep::Activations => {
+                let mut kept = Kept::new(self, tokens);
+                let parts = parts.zip(kept.parts(self));
+                parts.for_each(|((ys, xs), kept)| self.forward_part(p, xs, ys, kept));
+                kept
+            }
+            Keep::Input => {
+                parts.for_each(|(ys, xs)| {
+                    let mut kept = Kept::new(self, xs.len() / self.widths().hidden);
+                    let Kept {
+                        qkv,
+                        mixed,
+                        middle,
+                        hidden,
+                    } = &mut kept;
+                    let kept = KeptPart {
+                        qkv,
+                        mixed,
+                        middle,
+                        hidden,
+                    };
+                    self.forward_part(p, xs, ys, kept);
+                });
+                Kept::new(self, 0)
+            }
+        };
         (ys, kept)
     }
 
-    fn forward_part<T: Real>(&self, p: &Parameters<'_, T>, xs: &[T], ys: &mut [T]) -> Kept<T> {
+    fn forward_part<T: Real>(
+        &self,
+        p: &Parameters<'_, T>,
+        xs: &[T],
+        ys: &mut [T],
+        kept: KeptPart<'_, T>,
+    ) {
         let threads = self.threads();
-        let mut normed = Buffer::new(xs.len());
-        self.norm.forward(xs, p.norm1.0, p.norm1.1, &mut normed);
-        let qkv = p.qkv.forward(&normed, threads);
-        let mut mixed = Buffer::new(xs.len());
-        let heads = self.heads_of(xs.len() / p.norm1.0.len());
-        heads.forward(&qkv, &mut mixed);
-        let mut middle = Buffer::new(xs.len());
-        p.projection
-            .forward_residual(&mixed, xs, &mut middle, threads);
-        self.norm
-            .forward(&middle, p.norm2.0, p.norm2.1, &mut normed);
-        let hidden = p.linear1.forward(&normed, threads);
-        let mut activated = Buffer::new(hidden.len());
-        self.gelu.forward(&hidden, &mut activated);
-        p.linear2.forward_residual(&activated, &middle, ys, threads);
-        Kept {
+        let KeptPart {
             qkv,
             mixed,
             middle,
             hidden,
-        }
+        } = kept;
+        let mut normed = Buffer::new(xs.len());
+        self.norm.forward(xs, p.norm1.0, p.norm1.1, &mut normed);
+        p.qkv.forward(&normed, qkv, Write::Replace, threads);
+        let heads = self.heads_of(xs.len() / self.widths().hidden);
+        heads.forward(qkv, mixed);
+        middle.copy_from_slice(xs);
+        p.projection.forward(mixed, middle, Write::Add, threads);
+        self.norm.forward(middle, p.norm2.0, p.norm2.1, &mut normed);
+        p.linear1.forward(&normed, hidden, Write::Replace, threads);
+        let mut activated = Buffer::new(hidden.len());
+        self.gelu.forward(hidden, &mut activated);
+        ys.copy_from_slice(middle);
+        p.linear2.forward(&activated, ys, Write::Add, threads);
     }
 }

@@ -1,5 +1,6 @@
 //! What happens to one channel of one image between two convolutions.
 
+use crate::activation::rectify;
 use crate::conv2d::Frame;
 use crate::cpu::{Real, centred_sum_of_squares, sum, sum_and_centred_dot, vectorised};
 
@@ -104,11 +105,6 @@ impl<T: Real> Norm<T> {
         });
         (T::of(along), T::of(plain))
     }
-}
-
-#[inline(always)]
-fn rectify<T: Real>(x: T, slope: T) -> T {
-    if x >= T::zero() { x } else { slope * x }
 }
 
 #[inline(always)]

@@ -1,0 +1,197 @@
+//! Products of numbers as they are.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::format::{Format, Lines, VECTORS};
+use super::operand::{Contiguous, Operand};
+use crate::cpu::{Lanes, Real, Registers, Rows, Write, dispatch, tile_rows, vectorised};
+
+#[derive(Debug)]
+pub(crate) struct Exact;
+
+impl<T: Real> Format<T> for Exact {
+    const NUMBERS: usize = 1;
+
+    fn registers() -> Registers {
+        Registers::of::<T>()
+    }
+
+    unsafe fn pack(
+        from: &Operand<T>,
+        lines: Range<usize>,
+        depth: Range<usize>,
+        width: usize,
+        to: *mut T,
+    ) {
+        let count = lines.len();
+        // SAFETY: the caller vouches for all of it.
+        unsafe {
+            let first = from.at(lines.start, depth.start);
+            if count < width {
+                std::slice::from_raw_parts_mut(to, width * depth.len()).fill(T::zero());
+            }
+            match from.contiguous {
+                Contiguous::Depth => {
+                    let stride = from.stride;
+                    let (from, to) = (
+                        Rows { first, stride },
+                        Rows {
+                            first: to,
+                            stride: width,
+                        },
+                    );
+                    T::transpose(from, (count, depth.len()), to, Write::Replace);
+                }
+                Contiguous::Lines => {
+                    let from = Rows {
+                        first,
+                        stride: from.stride,
+                    };
+                    copy(
+                        from,
+                        (depth.len(), count),
+                        Rows {
+                            first: to,
+                            stride: width,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    unsafe fn lines(
+        from: &Operand<T>,
+        lines: Range<usize>,
+        depth: Range<usize>,
+        _: *mut T,
+    ) -> Lines<T> {
+        Lines {
+            // SAFETY: the caller vouches for it.
+            first: unsafe { from.at(lines.start, depth.start) },
+            stride: from.stride,
+            step: 1,
+            count: lines.len(),
+        }
+    }
+
+    unsafe fn tile(
+        lines: Lines<T>,
+        panel: *const T,
+        units: usize,
+        vectors: usize,
+        out: Rows<*mut T>,
+        write: Write,
+    ) {
+        dispatch(Tile {
+            lines,
+            panel,
+            units,
+            vectors,
+            out,
+            write,
+        });
+    }
+}
+
+/// Copies rows.
+///
+/// # Safety
+/// `from` is valid for reading so many rows and columns, `to` for writing them.
+unsafe fn copy<T: Real>(from: Rows<*const T>, (rows, columns): (usize, usize), to: Rows<*mut T>) {
+    #[inline(always)]
+    unsafe fn copy_fixed<T: Real, const COLUMNS: usize>(
+        from: Rows<*const T>,
+        rows: usize,
+        to: Rows<*mut T>,
+    ) {
+        for row in 0..rows {
+            // SAFETY: the caller vouches for it.
+            unsafe {
+                let from = from.first.add(row * from.stride).cast::<[T; COLUMNS]>();
+                let to = to.first.add(row * to.stride).cast::<[T; COLUMNS]>();
+                to.write_unaligned(from.read_unaligned());
+            }
+        }
+    }
+    // SAFETY: the caller vouches for it.
+    vectorised!(unsafe {
+        match columns {
+            4 => copy_fixed::<T, 4>(from, rows, to),
+            8 => copy_fixed::<T, 8>(from, rows, to),
+            16 => copy_fixed::<T, 16>(from, rows, to),
+            24 => copy_fixed::<T, 24>(from, rows, to),
+            32 => copy_fixed::<T, 32>(from, rows, to),
+            48 => copy_fixed::<T, 48>(from, rows, to),
+            _ => {
+                for row in 0..rows {
+                    let from = from.first.add(row * from.stride);
+                    let to = to.first.add(row * to.stride);
+                    std::ptr::copy_nonoverlapping(from, to, columns);
+                }
+            }
+        }
+    });
+}
+
+struct Tile<T> {
+    lines: Lines<T>,
+    panel: *const T,
+    units: usize,
+    vectors: usize,
+    out: Rows<*mut T>,
+    write: Write,
+}
+
+impl<T: Real> WithSimd for Tile<T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (tile_rows::<S>(), self.vectors) {
+            (8, 1) => self.run::<S, 8, 1>(simd),
+            (8, 2) => self.run::<S, 8, 2>(simd),
+            (8, _) => self.run::<S, 8, VECTORS>(simd),
+            (_, 1) => self.run::<S, 4, 1>(simd),
+            (_, 2) => self.run::<S, 4, 2>(simd),
+            _ => self.run::<S, 4, VECTORS>(simd),
+        }
+    }
+}
+
+impl<T: Real> Tile<T> {
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize, const COUNT: usize>(self, simd: S) {
+        let zero = T::splat(simd, T::zero());
+        let mut sums = [[zero; COUNT]; ROWS];
+        let mut panel = self.panel.cast::<[T::Vector<S>; COUNT]>();
+        // SAFETY: rows, panel and `out` are as large as the caller of `Format::tile` vouches.
+        unsafe {
+            let rows = self.lines.rows::<ROWS>();
+            let mut place = 0;
+            for _ in 0..self.units {
+                let columns = panel.read_unaligned();
+                panel = panel.add(1);
+                for (row, sums) in rows.iter().zip(&mut sums) {
+                    let x = T::splat(simd, *row.add(place));
+                    for (sum, column) in sums.iter_mut().zip(columns) {
+                        *sum = T::mul_add(simd, x, column, *sum);
+                    }
+                }
+                place += self.lines.step;
+            }
+            for (row, mut sums) in sums.into_iter().enumerate() {
+                let out = self.out.first.add(row * self.out.stride);
+                let out = out.cast::<[T::Vector<S>; COUNT]>();
+                if self.write == Write::Add {
+                    for (sum, before) in sums.iter_mut().zip(out.read_unaligned()) {
+                        *sum = <T as Lanes>::add(simd, before, *sum);
+                    }
+                }
+                out.write_unaligned(sums);
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+use std::ops::Range;
+
+use super::operand::Operand;
+use crate::cpu::{Real, Registers, Rows, Write};
+
+/// The most vectors in a row of a tile.
+pub(super) const VECTORS: usize = 3;
+
+/// How numbers are multiplied: as they are, or rounded. Sums are always of `T`.
+///
+/// What is multiplied at once, a unit, takes the memory of a `T`: one number, or several neighbours
+/// along the depth.
+pub(crate) trait Format<T: Real> {
+    /// Numbers of a unit.
+    const NUMBERS: usize;
+
+    /// The rows and the lanes of a tile.
+    fn registers() -> Registers;
+
+    /// Writes some lines as `[units, width]`, with zeros behind the last line and the last number.
+    ///
+    /// # Safety
+    /// The operand has these lines and this depth, and `to` has room for them; there are at most
+    /// `width` lines.
+    unsafe fn pack(
+        from: &Operand<T>,
+        lines: Range<usize>,
+        depth: Range<usize>,
+        width: usize,
+        to: *mut T,
+    );
+
+    /// The rows of a tile from lines that are contiguous along the depth; the last one again where
+    /// there are fewer.
+    ///
+    /// # Safety
+    /// The operand has these lines and this depth, and is contiguous along it; there are at most as
+    /// many lines as a tile has rows, and `scratch` has room for their units.
+    unsafe fn lines(
+        from: &Operand<T>,
+        lines: Range<usize>,
+        depth: Range<usize>,
+        scratch: *mut T,
+    ) -> Lines<T>;
+
+    /// Multiplies a tile's rows with a panel of `vectors` vectors and writes the products to `out`, or
+    /// adds them.
+    ///
+    /// # Safety
+    /// The rows and the panel, `[units, vectors]`, hold so many units; `out` is valid for all rows of
+    /// the tile.
+    unsafe fn tile(
+        lines: Lines<T>,
+        panel: *const T,
+        units: usize,
+        vectors: usize,
+        out: Rows<*mut T>,
+        write: Write,
+    );
+}
+
+/// The rows of a tile.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lines<T> {
+    /// The first unit of the first row.
+    pub(super) first: *const T,
+    /// From a row to the next.
+    pub(super) stride: usize,
+    /// From a unit to the next.
+    pub(super) step: usize,
+    /// Rows that there are; the last one stands for all others.
+    pub(super) count: usize,
+}
+
+impl<T> Lines<T> {
+    /// Where each row begins.
+    ///
+    /// # Safety
+    /// There is a row.
+    #[inline(always)]
+    pub(super) unsafe fn rows<const ROWS: usize>(&self) -> [*const T; ROWS] {
+        // SAFETY: the last row stands for those that are missing.
+        std::array::from_fn(|row| unsafe { self.first.add(row.min(self.count - 1) * self.stride) })
+    }
+}
