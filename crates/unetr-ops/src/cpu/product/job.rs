@@ -8,6 +8,8 @@ use crate::cpu::{Aligned, Real, Registers, Rows, Shared, Write, add, add_constan
 const UNITS: usize = 512;
 /// The most columns of a strip.
 const STRIP: usize = 256;
+/// Tiles whose rows are turned into columns at a time: whole cache lines of the result.
+const TURNED: usize = 4;
 
 /// A product: every line of `rows` times every line of `columns`.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +34,8 @@ pub(crate) enum Order {
 }
 
 /// A tile of the result.
-struct Place {
-    rows: Range<usize>,
+struct Place<'a> {
+    rows: &'a Range<usize>,
     columns: Range<usize>,
     write: Write,
     /// Whether the bias has to be added yet.
@@ -48,10 +50,7 @@ impl<T: Real> Job<'_, T> {
     /// reading too if it is added to, nobody else writes to it, and it overlaps neither operand. The
     /// processor can compute in this format.
     pub(crate) unsafe fn run<F: Format<T>>(&self, rows: Range<usize>, columns: Range<usize>) {
-        let Registers {
-            rows: height,
-            lanes,
-        } = F::registers();
+        let Registers { rows: height, lanes } = F::registers();
         // Without a depth everything is zero, which has to be written too.
         let nothing = (self.depth == 0).then_some(0..0);
         let blocks = even(0..self.depth, UNITS * F::NUMBERS, F::NUMBERS).chain(nothing);
@@ -60,29 +59,18 @@ impl<T: Real> Job<'_, T> {
         let most_columns = columns.len().min(STRIP).next_multiple_of(lanes);
         let mut strip = Aligned::<T>::new(most_units * most_columns);
         let mut scratch = Aligned::<T>::new(most_units * height);
-        let mut sums = Aligned::<T>::new(height * VECTORS * lanes);
+        let mut sums = Aligned::<T>::new(TURNED * height * most_columns);
         // SAFETY: the lines and the depth are parts of those that the caller vouches for.
         let packed = unsafe { self.pack_rows::<F>(&rows, blocks.clone(), height) };
-        for columns in even(columns.clone(), STRIP, lanes) {
+        for columns in even(columns, STRIP, lanes) {
             let mut packed = packed.as_deref();
             for block in blocks.clone() {
                 let units = units(&block);
-                let panels = even(columns.clone(), VECTORS * lanes, lanes);
-                let mut end = 0;
-                for panel in panels.clone() {
-                    let width = panel.len().next_multiple_of(lanes);
-                    let to = &mut strip[end..][..units * width];
-                    // SAFETY: as above; `to` has room for the panel.
-                    unsafe { F::pack(&self.columns, panel, block.clone(), width, to.as_mut_ptr()) };
-                    end += units * width;
-                }
-                let write = if block.start == 0 {
-                    self.write
-                } else {
-                    Write::Add
-                };
-                for first in rows.clone().step_by(height) {
-                    let rows = first..rows.end.min(first + height);
+                // SAFETY: as above; the strip has room for its panels.
+                unsafe { self.pack_strip::<F>(&columns, &block, &mut strip) };
+                let write = if block.start == 0 { self.write } else { Write::Add };
+                for (tile, first) in rows.clone().step_by(height).enumerate() {
+                    let tile_rows = first..rows.end.min(first + height);
                     let lines = match &mut packed {
                         Some(packed) => {
                             let (tile, others) = packed.split_at(height * units);
@@ -98,23 +86,38 @@ impl<T: Real> Job<'_, T> {
                         // packed, and there is room for a tile of them.
                         None => unsafe {
                             let scratch = scratch.as_mut_ptr();
-                            F::lines(&self.rows, rows.clone(), block.clone(), scratch)
+                            F::lines(&self.rows, tile_rows.clone(), block.clone(), scratch)
                         },
                     };
-                    let mut strip = &*strip;
-                    for panel in panels.clone() {
-                        let vectors = panel.len().div_ceil(lanes);
-                        let (columns, others) = strip.split_at(units * vectors * lanes);
-                        strip = others;
-                        let place = Place {
-                            rows: rows.clone(),
-                            columns: panel,
-                            write,
-                            first: block.start == 0,
-                        };
-                        // SAFETY: rows and panel hold the units of the block.
-                        unsafe {
-                            self.tile::<F>(lines, columns, units, vectors, &place, &mut sums);
+                    let place = Place {
+                        rows: &tile_rows,
+                        columns: columns.clone(),
+                        write,
+                        first: block.start == 0,
+                    };
+                    // SAFETY: the lines and the strip hold the units of the block; this part of the
+                    // result is the caller's.
+                    unsafe {
+                        match self.order {
+                            Order::Rows => {
+                                self.tiles::<F>(lines, &strip, units, &place, &mut sums);
+                            }
+                            Order::Columns => {
+                                let turned = tile % TURNED;
+                                let sums_of_tile = &mut sums[turned * height * most_columns..];
+                                let out = Rows {
+                                    first: sums_of_tile.as_mut_ptr(),
+                                    stride: most_columns,
+                                };
+                                Self::tiles_to::<F>(lines, &strip, units, &columns, out);
+                                if turned + 1 == TURNED || tile_rows.end == rows.end {
+                                    let place = Place {
+                                        rows: &(first - turned * height..tile_rows.end),
+                                        ..place
+                                    };
+                                    self.turn(&place, &mut sums, most_columns);
+                                }
+                            }
                         }
                     }
                 }
@@ -152,85 +155,140 @@ impl<T: Real> Job<'_, T> {
         Some(packed)
     }
 
+    /// Some columns as panels of a tile's width.
+    ///
     /// # Safety
-    /// Rows and columns hold so many units of the tile at `place`; `sums` has room for a tile.
-    unsafe fn tile<F: Format<T>>(
+    /// As of [`Job::run`].
+    unsafe fn pack_strip<F: Format<T>>(
         &self,
-        lines: Lines<T>,
-        columns: &[T],
-        units: usize,
-        vectors: usize,
-        place: &Place,
-        sums: &mut [T],
+        columns: &Range<usize>,
+        block: &Range<usize>,
+        strip: &mut [T],
     ) {
-        let Registers {
-            rows: height,
-            lanes,
-        } = F::registers();
-        let bias = self.bias.filter(|_| place.first);
-        let whole = place.rows.len() == height && place.columns.len() == vectors * lanes;
-        let stride = self.out.stride;
-        if whole && self.order == Order::Rows && bias.is_none() {
-            // SAFETY: the whole tile lies inside the result.
+        let mut rest = strip;
+        for panel in panels::<T, F>(columns) {
+            let width = panel.len().next_multiple_of(F::registers().lanes);
+            let (to, others) = rest.split_at_mut(block.len().div_ceil(F::NUMBERS) * width);
+            rest = others;
+            // SAFETY: as above; `to` has room for the panel.
+            unsafe { F::pack(&self.columns, panel, block.clone(), width, to.as_mut_ptr()) };
+        }
+    }
+
+    /// Multiplies a tile's rows with all columns of a strip, to rows of `out`.
+    ///
+    /// # Safety
+    /// Lines and strip hold so many units, and `out` has room for a tile's rows of these columns, filled
+    /// up to whole vectors.
+    unsafe fn tiles_to<F: Format<T>>(
+        lines: Lines<T>,
+        strip: &[T],
+        units: usize,
+        columns: &Range<usize>,
+        out: Rows<*mut T>,
+    ) {
+        let lanes = F::registers().lanes;
+        let mut strip = strip;
+        for panel in panels::<T, F>(columns) {
+            let vectors = panel.len().div_ceil(lanes);
+            let (numbers, others) = strip.split_at(units * vectors * lanes);
+            strip = others;
+            // SAFETY: as the caller vouches.
             unsafe {
                 let out = Rows {
-                    first: self
-                        .out
-                        .first
-                        .0
-                        .add(place.rows.start * stride + place.columns.start),
+                    first: out.first.add(panel.start - columns.start),
+                    ..out
+                };
+                F::tile(lines, numbers.as_ptr(), units, vectors, out, Write::Replace);
+            }
+        }
+    }
+
+    /// Multiplies a tile's rows with all columns of a strip, to the result.
+    ///
+    /// # Safety
+    /// Lines and strip hold so many units of the tile at `place`, which is the caller's part of the
+    /// result; `sums` has room for a tile.
+    unsafe fn tiles<F: Format<T>>(
+        &self,
+        lines: Lines<T>,
+        strip: &[T],
+        units: usize,
+        place: &Place<'_>,
+        sums: &mut [T],
+    ) {
+        let Registers { rows: height, lanes } = F::registers();
+        let bias = self.bias.filter(|_| place.first);
+        let mut strip = strip;
+        for panel in panels::<T, F>(&place.columns) {
+            let vectors = panel.len().div_ceil(lanes);
+            let width = vectors * lanes;
+            let (numbers, others) = strip.split_at(units * width);
+            strip = others;
+            let stride = self.out.stride;
+            // SAFETY: these columns of the tile's rows are inside the result.
+            let out = |row: usize| unsafe { self.out.first.0.add(row * stride + panel.start) };
+            if place.rows.len() == height && panel.len() == width && bias.is_none() {
+                let out = Rows {
+                    first: out(place.rows.start),
                     stride,
                 };
-                F::tile(lines, columns.as_ptr(), units, vectors, out, place.write);
+                // SAFETY: the whole tile lies inside the result.
+                unsafe { F::tile(lines, numbers.as_ptr(), units, vectors, out, place.write) };
+                continue;
             }
-            return;
-        }
-        let width = vectors * lanes;
-        let out = Rows {
-            first: sums.as_mut_ptr(),
-            stride: width,
-        };
-        // SAFETY: there is room for the tile in `sums`, as the caller vouches.
-        unsafe { F::tile(lines, columns.as_ptr(), units, vectors, out, Write::Replace) };
-        match self.order {
-            Order::Rows => {
-                for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
-                    let sums = &mut sums[..place.columns.len()];
-                    if let Some(bias) = bias {
-                        add(sums, &bias[place.columns.clone()]);
-                    }
-                    let first = row * stride + place.columns.start;
-                    // SAFETY: these columns of the row are inside the result.
-                    let out = unsafe {
-                        std::slice::from_raw_parts_mut(self.out.first.0.add(first), sums.len())
-                    };
-                    match place.write {
-                        Write::Replace => out.copy_from_slice(sums),
-                        Write::Add => add(out, sums),
-                    }
-                }
-            }
-            Order::Columns => {
+            let tile = Rows {
+                first: sums.as_mut_ptr(),
+                stride: width,
+            };
+            // SAFETY: there is room for the tile in `sums`, as the caller vouches.
+            unsafe { F::tile(lines, numbers.as_ptr(), units, vectors, tile, Write::Replace) };
+            for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
+                let sums = &mut sums[..panel.len()];
                 if let Some(bias) = bias {
-                    for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
-                        add_constant(sums, bias[row]);
-                    }
+                    add(sums, &bias[panel.clone()]);
                 }
-                let from = Rows {
-                    first: sums.as_ptr(),
-                    stride: width,
-                };
-                // SAFETY: these rows of every column are inside the result.
-                unsafe {
-                    let first = place.columns.start * stride + place.rows.start;
-                    let to = Rows {
-                        first: self.out.first.0.add(first),
-                        stride,
-                    };
-                    let size = (place.rows.len(), place.columns.len());
-                    T::transpose(from, size, to, place.write);
+                // SAFETY: as above.
+                let out = unsafe { std::slice::from_raw_parts_mut(out(row), panel.len()) };
+                match place.write {
+                    Write::Replace => out.copy_from_slice(sums),
+                    Write::Add => add(out, sums),
                 }
             }
         }
     }
+
+    /// Writes rows of sums, `width` apart, to the columns of the result.
+    ///
+    /// # Safety
+    /// This place is the caller's part of the result.
+    unsafe fn turn(&self, place: &Place<'_>, sums: &mut [T], width: usize) {
+        if let Some(bias) = self.bias.filter(|_| place.first) {
+            for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
+                add_constant(&mut sums[..place.columns.len()], bias[row]);
+            }
+        }
+        let from = Rows {
+            first: sums.as_ptr(),
+            stride: width,
+        };
+        let size = (place.rows.len(), place.columns.len());
+        assert!(size.0 * width <= sums.len() && size.1 <= width);
+        let stride = self.out.stride;
+        // SAFETY: the sums are there, as asserted, and the place is inside the result.
+        unsafe {
+            let first = place.columns.start * stride + place.rows.start;
+            let to = Rows {
+                first: self.out.first.0.add(first),
+                stride,
+            };
+            T::transpose(from, size, to, place.write);
+        }
+    }
+}
+
+/// The columns of each panel of a strip.
+fn panels<T: Real, F: Format<T>>(columns: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let lanes = F::registers().lanes;
+    even(columns.clone(), VECTORS * lanes, lanes)
 }
