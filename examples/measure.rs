@@ -22,8 +22,9 @@ use unetr::data::{Compose, DataLoader, DataLoaderConfig, Dataset, OxfordPets, Su
 use unetr::model::{
     Keep, Mode, Parameters, Precision, Unetr, UnetrConfig, no_grad, with_precision,
 };
-use unetr::ops::backward;
 use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
+
+use common::PrecisionKind;
 
 /// Steps that are not measured.
 const WARM_UP: usize = 2;
@@ -44,27 +45,6 @@ enum Bench {
     Infer(Network),
     /// Photos from the disk to batches.
     Pipeline(Pipeline),
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Numbers {
-    F32,
-    /// Products of matrices in bfloat16, all else in f32.
-    Bf16,
-}
-
-impl Numbers {
-    fn precision(self) -> Result<Precision> {
-        let precision = match self {
-            Self::F32 => Precision::Full,
-            Self::Bf16 => Precision::Bf16,
-        };
-        if !precision.is_supported() {
-            bail!("this processor has no bf16 products (AVX512_BF16); use --precision f32");
-        }
-        Ok(precision)
-    }
 }
 
 #[derive(Debug, Args, Serialize)]
@@ -93,7 +73,7 @@ struct Network {
     #[arg(long)]
     recompute: bool,
     #[arg(long, value_enum, default_value = "f32")]
-    precision: Numbers,
+    precision: PrecisionKind,
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -198,7 +178,7 @@ fn train(network: Network, start: Instant) -> Result<()> {
         let mode = Mode::Train { seed: step as u64 };
         let logits = with_precision(prepared.precision, || prepared.model.forward(images, mode))?;
         let loss = SumLoss::tutorial().compute(&logits, masks)?.total;
-        adam.step(&backward(&loss)?, 0.003)?;
+        adam.minimise(&loss, 0.003)?;
         Ok(Some(loss.to_scalar()?))
     })
 }
@@ -245,8 +225,12 @@ impl Prepared {
             model.set_keep(Keep::Input);
         }
         let (images, masks) = batch(&case, &device)?;
+        let precision = Precision::from(case.precision);
+        if !precision.is_supported() {
+            bail!("this processor has no bf16 products (AVX512_BF16): measure with --precision f32");
+        }
         Ok(Self {
-            precision: case.precision.precision()?,
+            precision,
             case,
             parameters,
             model,

@@ -12,7 +12,7 @@ use unetr::data::{
     Subset, Transform, sample_rng,
 };
 use unetr::metrics::MetricSet;
-use unetr::model::{Parameters, Unetr, UnetrConfig};
+use unetr::model::{Parameters, Precision, Unetr, UnetrConfig};
 use unetr::ops::keep_freed_memory;
 use unetr::train::{
     Adam, AdamConfig, Checkpoints, External, HistoryFile, Objective, Optimizer, Outcome, Palette,
@@ -40,6 +40,24 @@ pub(crate) enum ScheduleKind {
     WarmupCosine,
     /// Always the same.
     Constant,
+}
+
+/// In what numbers a network multiplies.
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrecisionKind {
+    F32,
+    /// bfloat16 in products of matrices, f32 elsewhere.
+    Bf16,
+}
+
+impl From<PrecisionKind> for Precision {
+    fn from(kind: PrecisionKind) -> Self {
+        match kind {
+            PrecisionKind::F32 => Self::Full,
+            PrecisionKind::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// Flags of every training example.
@@ -71,6 +89,9 @@ pub(crate) struct Settings {
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
+    /// bf16 is faster on processors with AVX512_BF16.
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(crate) precision: PrecisionKind,
     /// Evaluates after the first epoch, after every so many more, and after the last.
     #[arg(long, default_value_t = 3)]
     pub(crate) eval_every: u64,
@@ -95,6 +116,7 @@ impl Settings {
             seed: 12,
             workers: 2,
             device: "auto".into(),
+            precision: PrecisionKind::F32,
             eval_every: 4,
             out,
             resume: false,
@@ -266,7 +288,11 @@ pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Resu
         eval_every: settings.eval_every,
         seed: settings.seed,
         log_every: if device.is_cpu() { 1 } else { 10 },
+        precision: settings.precision.into(),
     };
+    if !config.precision.is_supported() {
+        eprintln!("this processor has no bf16 products (AVX512_BF16): computing in f32");
+    }
     let steps = config.steps(train_loader.batches_per_epoch() as u64);
     let schedule = schedule(settings, steps);
     let run = RunConfig {

@@ -30,7 +30,7 @@ mod softmax;
 pub use activation::{Activation, Gelu, gelu, leaky_relu, relu};
 pub use adam::{AdamStep, AdamUpdate, adam_step, adam_steps};
 pub use attention::attention;
-pub use backward::backward;
+pub use backward::{backward, backward_with};
 pub use channel_norm::{
     Affine, BatchStatistics, Epilogue, batch_norm_eval, batch_norm_train, group_norm, instance_norm,
 };

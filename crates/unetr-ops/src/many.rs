@@ -15,7 +15,7 @@ use candle_core::{
 };
 
 use crate::Keep;
-use crate::backward::collect;
+use crate::backward::{Use, collect};
 use crate::cpu::{Locked, Real, for_real};
 use crate::no_grad;
 
@@ -103,11 +103,16 @@ fn node<O: Operation, T: Real>(
     let slots = Slots::default();
     let mut token = Tensor::zeros(1, DType::F32, arguments[0].device())?;
     for (index, argument) in arguments[1..].iter().enumerate() {
-        let slots = slots.clone();
-        token = argument.apply_op2(&token, Link { slots, index })?;
+        let link = Link {
+            slots: slots.clone(),
+            index,
+            _use: Use::of(argument),
+        };
+        token = argument.apply_op2(&token, link)?;
     }
     let node = Node::<O, T> {
         name,
+        _use: Use::of(&arguments[0]),
         arguments: arguments.iter().map(Tensor::detach).collect(),
         wanted: arguments.iter().map(Tensor::track_op).collect(),
         result: Mutex::new(Some(result)),
@@ -128,6 +133,7 @@ type Slots = Arc<Mutex<Vec<Option<Tensor>>>>;
 struct Link {
     slots: Slots,
     index: usize,
+    _use: Option<Use>,
 }
 
 impl CustomOp2 for Link {
@@ -171,6 +177,7 @@ struct Node<O: Operation, T: Real> {
     /// computed again.
     kept: Mutex<Option<O::Kept<T>>>,
     slots: Slots,
+    _use: Option<Use>,
 }
 
 impl<O: Operation, T: Real> Node<O, T> {

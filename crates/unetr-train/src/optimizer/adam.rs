@@ -1,14 +1,16 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
-use unetr_ops::{AdamStep, AdamUpdate, adam_steps};
+use unetr_ops::{AdamStep, AdamUpdate, adam_steps, backward_with};
 
 use super::Optimizer;
 use crate::{Error, Result};
 
 const STEP: &str = "step";
+/// Numbers of a parameter that is worth an update of its own.
+const LARGE: usize = 64 * 1024;
 
 /// The settings of [`Adam`]; the default is the tutorial's, `optax.adam(schedule, 0.9)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -87,7 +89,7 @@ pub struct Adam {
     step: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Parameter {
     name: String,
     value: Var,
@@ -125,37 +127,59 @@ impl Adam {
     }
 }
 
+impl AdamConfig {
+    fn step(self, learning_rate: f64, step: u64) -> AdamStep {
+        AdamStep {
+            learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+            step,
+        }
+    }
+}
+
+impl Parameter {
+    /// Its update by a step of the optimiser.
+    fn update<'a>(&'a self, gradient: &'a Tensor, step: AdamStep) -> AdamUpdate<'a> {
+        let decays = self.value.rank() >= 2;
+        AdamUpdate {
+            parameter: &self.value,
+            gradient,
+            moments: &self.moments,
+            step: AdamStep {
+                weight_decay: if decays { step.weight_decay } else { 0. },
+                ..step
+            },
+        }
+    }
+}
+
 impl Optimizer for Adam {
     fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
         self.step += 1;
-        let AdamConfig {
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-        } = self.config;
-        let step = AdamStep {
-            learning_rate,
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-            step: self.step,
-        };
+        let step = self.config.step(learning_rate, self.step);
         let updates = self.parameters.iter().filter_map(|parameter| {
-            let Parameter { value, moments, .. } = parameter;
-            let weight_decay = if value.rank() >= 2 { weight_decay } else { 0. };
-            Some(AdamUpdate {
-                parameter: value,
-                gradient: gradients.get(value)?,
-                moments,
-                step: AdamStep {
-                    weight_decay,
-                    ..step
-                },
-            })
+            let gradient = gradients.get(&parameter.value)?;
+            Some(parameter.update(gradient, step))
         });
         Ok(adam_steps(&updates.collect::<Vec<_>>())?)
+    }
+
+    /// Updates large parameters during the backward pass.
+    fn minimise(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
+        let step = self.config.step(learning_rate, self.step + 1);
+        let large = self.parameters.iter().filter(|p| p.value.elem_count() >= LARGE);
+        let large: HashMap<_, _> = large.map(|p| (p.value.id(), p.clone())).collect();
+        let rest = backward_with(loss, move |variable, gradient| {
+            let Some(parameter) = large.get(&variable.id()) else {
+                return Ok(Some(gradient));
+            };
+            adam_steps(&[parameter.update(&gradient, step)])?;
+            Ok(None)
+        })?;
+        self.step(&rest, learning_rate)
     }
 
     fn state(&self) -> Result<Option<BTreeMap<String, Tensor>>> {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
+use unetr_ops::backward;
 
 use crate::Result;
 
@@ -21,6 +22,16 @@ pub trait Optimizer {
     /// # Errors
     /// When Candle cannot compute the update.
     fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()>;
+
+    /// Computes the gradients of a loss and updates every parameter that has one; an optimiser that
+    /// looks at one parameter at a time may do so during the backward pass, in the memory of one
+    /// gradient.
+    ///
+    /// # Errors
+    /// When Candle cannot compute a gradient or the update. Some parameters may have been updated then.
+    fn minimise(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
+        self.step(&backward(loss)?, learning_rate)
+    }
 
     /// The state as named tensors; `None` where the optimiser keeps it to itself, so that a
     /// resumed run begins with a fresh one.
@@ -42,6 +53,10 @@ pub trait Optimizer {
 impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
     fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
         (**self).step(gradients, learning_rate)
+    }
+
+    fn minimise(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
+        (**self).minimise(loss, learning_rate)
     }
 
     fn state(&self) -> Result<Option<BTreeMap<String, Tensor>>> {

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use unetr_model::Precision;
 
 use crate::{Error, Result};
 
@@ -18,6 +19,9 @@ pub struct TrainerConfig {
     /// Reads the loss from the device every so many updates; 1 by default. Each reading waits for
     /// the device, which costs time on a GPU and none on a CPU.
     pub log_every: u64,
+    /// In what numbers the network multiplies; as they are by default. With [`Precision::Bf16`]
+    /// parameters, losses and the optimiser stay in f32.
+    pub precision: Precision,
 }
 
 impl Default for TrainerConfig {
@@ -28,6 +32,7 @@ impl Default for TrainerConfig {
             eval_every: 3,
             seed: 0,
             log_every: 1,
+            precision: Precision::Full,
         }
     }
 }

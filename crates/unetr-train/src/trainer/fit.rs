@@ -3,11 +3,11 @@ use std::time::Instant;
 use serde::Serialize;
 use unetr_data::DataLoader;
 use unetr_metrics::MetricSet;
-use unetr_model::{Parameters, SegmentationModel};
+use unetr_model::{Mode, Parameters, SegmentationModel, with_precision};
 
 use super::callback::{Callback, Plan, StepReport};
 use super::evaluate::evaluate;
-use super::gradients::differentiate;
+use super::forward::forward;
 use super::monitor::{Monitor, Pending};
 use super::resume::{Position, restore, save};
 use super::{StopSignal, TrainerConfig};
@@ -223,6 +223,9 @@ impl<'a> Trainer<'a> {
     pub fn fit(&mut self, train: &DataLoader) -> Result<Outcome> {
         let batches_per_epoch = train.batches_per_epoch() as u64;
         let steps = self.config.steps(batches_per_epoch);
+        if !self.config.precision.is_supported() {
+            log::warn!("this processor has no bf16 products (AVX512_BF16): computing in f32");
+        }
         let mut position = self.start(batches_per_epoch)?;
         let plan = Plan {
             epochs: self.config.epochs,
@@ -310,12 +313,14 @@ impl<'a> Trainer<'a> {
             let Some(batch) = batches.next() else { break };
             let batch = batch?.to_device(self.parameters.device())?;
             let learning_rate = self.schedule.lr(position.step);
-            let (value, gradients) = differentiate(
+            // Odd multiples of the step never meet between seeds by a small offset.
+            let seed = self.config.seed ^ position.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let (loss, value) = forward(
                 self.model,
                 &*self.loss,
                 (&batch.images, &batch.masks),
-                // Odd multiples of the step never meet between seeds by a small offset.
-                self.config.seed ^ position.step.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                Mode::Train { seed },
+                self.config.precision,
             )?;
             images += batch.len();
             position.step += 1;
@@ -334,7 +339,7 @@ impl<'a> Trainer<'a> {
             } else {
                 None
             };
-            self.optimizer.step(&gradients, learning_rate)?;
+            self.optimizer.minimise(&loss, learning_rate)?;
             self.report(report);
         }
         let report = monitor.read()?;
@@ -395,10 +400,13 @@ impl<'a> Trainer<'a> {
                 .iter_mut()
                 .for_each(|callback| callback.on_evaluation_start(split, batches));
             let device = self.parameters.device();
-            let scores = evaluate(self.model, &*self.loss, loader, metrics, device, || {
+            let on_batch = || {
                 callbacks
                     .iter_mut()
                     .for_each(|callback| callback.on_evaluation_batch());
+            };
+            let scores = with_precision(self.config.precision, || {
+                evaluate(self.model, &*self.loss, loader, metrics, device, on_batch)
             })?;
             record = record.metrics(split, scores);
         }

@@ -4,7 +4,7 @@ mod callback;
 mod config;
 mod evaluate;
 mod fit;
-mod gradients;
+mod forward;
 mod monitor;
 mod progress;
 mod resume;
