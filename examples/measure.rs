@@ -227,7 +227,9 @@ impl Prepared {
         let (images, masks) = batch(&case, &device)?;
         let precision = Precision::from(case.precision);
         if !precision.is_supported() {
-            bail!("this processor has no bf16 products (AVX512_BF16): measure with --precision f32");
+            bail!(
+                "this processor has no bf16 products (AVX512_BF16): measure with --precision f32"
+            );
         }
         Ok(Self {
             precision,

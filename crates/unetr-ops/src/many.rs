@@ -230,7 +230,7 @@ impl<O: Operation, T: Real> CustomOp2 for Node<O, T> {
 
     fn bwd(
         &self,
-        _: &Tensor,
+        argument: &Tensor,
         token: &Tensor,
         result: &Tensor,
         grad: &Tensor,
@@ -242,7 +242,11 @@ impl<O: Operation, T: Real> CustomOp2 for Node<O, T> {
             true => Some(token.zeros_like()?),
             false => None,
         };
-        Ok((gradients.remove(0), token))
+        let first = match gradients.remove(0) {
+            Some(gradient) => collect(argument, gradient)?,
+            None => None,
+        };
+        Ok((first, token))
     }
 }
 

@@ -2,7 +2,7 @@ use rayon::prelude::*;
 
 use super::{Activation, Gelu};
 use crate::Keep;
-use crate::cpu::{Real, min_chunks, vectorised};
+use crate::cpu::{Real, min_chunks, unwritten, vectorised};
 use crate::many::{Backward, Operation};
 
 const CHUNK: usize = 4 * 1024;
@@ -66,8 +66,9 @@ impl Pointwise {
     }
 
     /// The gradient of the input.
-    pub(crate) fn gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
-        let mut of_xs = vec![T::zero(); xs.len()];
+    fn gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
+        // SAFETY: the loop below writes every element.
+        let mut of_xs = unsafe { unwritten(xs.len()) };
         let chunks = of_xs
             .par_chunks_mut(CHUNK)
             .zip(xs.par_chunks(CHUNK).zip(grads.par_chunks(CHUNK)))
@@ -127,16 +128,20 @@ fn gelu_erf<T: Real>(x: T) -> (T, T) {
 #[inline(always)]
 fn rectifier<T: Real>(slope: T, at_zero: T) -> impl Fn(T) -> (T, T) + Copy + Sync {
     #[inline(always)]
-    move |x| {
-        let derivative = if x > T::zero() {
-            T::one()
-        } else if x == T::zero() {
-            at_zero
-        } else {
-            slope
-        };
-        (rectify(x, slope), derivative)
-    }
+    move |x| (rectify(x, slope), rectify_grad(x, T::one(), slope, at_zero))
+}
+
+/// The gradient of the input of a leaky ReLU, where `x` has the sign of that input.
+#[inline(always)]
+pub(crate) fn rectify_grad<T: Real>(x: T, grad: T, slope: T, at_zero: T) -> T {
+    let derivative = if x > T::zero() {
+        T::one()
+    } else if x == T::zero() {
+        at_zero
+    } else {
+        slope
+    };
+    derivative * grad
 }
 
 /// Leaky ReLU, for the loops of kernels that do more.
@@ -149,7 +154,8 @@ impl Operation for Pointwise {
     type Kept<T: Real> = ();
 
     fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
-        let mut ys = vec![T::zero(); arguments[0].len()];
+        // SAFETY: the function writes every element.
+        let mut ys = unsafe { unwritten(arguments[0].len()) };
         Pointwise::forward(*self, arguments[0], &mut ys);
         (ys, ())
     }

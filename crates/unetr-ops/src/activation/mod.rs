@@ -4,10 +4,10 @@ mod composed;
 mod cpu;
 
 use candle_core::{Result, Tensor};
-pub(crate) use cpu::{Pointwise, rectify};
+pub(crate) use cpu::{Pointwise, rectify, rectify_grad};
 use serde::{Deserialize, Serialize};
 
-use crate::cpu::{Real, runs_on_cpu};
+use crate::cpu::runs_on_cpu;
 use crate::many;
 
 /// Which formula a GELU follows.
@@ -65,11 +65,6 @@ impl Activation {
             }
             _ => composed::activation(xs, self),
         }
-    }
-
-    /// The gradient of the input, where `xs` is the input or, for a positive slope, the output.
-    pub(crate) fn rectifier_gradient<T: Real>(self, xs: &[T], grads: &[T]) -> Vec<T> {
-        Pointwise::from(self).gradient(xs, grads)
     }
 
     /// The factor for negative numbers and the derivative at 0; for the identity, 1 and 1.

@@ -119,8 +119,9 @@ fn update_elements<T: Real>(
     let (keep_mean, keep_square) = (T::of(step.beta1), T::of(step.beta2));
     let (take_mean, take_square) = (T::of(1. - step.beta1), T::of(1. - step.beta2));
     let (correct_mean, correct_square) = step.bias_corrections();
-    let (correct_mean, correct_square) = (T::of(correct_mean), T::of(correct_square));
-    let (rate, eps) = (T::of(step.learning_rate), T::of(step.eps));
+    // One division for each number.
+    let rate = T::of(step.learning_rate / correct_mean);
+    let (correct_root, eps) = (T::of(1. / correct_square.sqrt()), T::of(step.eps));
     let keep = T::of(1. - step.learning_rate * step.weight_decay);
     let chunks = parameter
         .par_chunks_mut(CHUNK)
@@ -136,8 +137,8 @@ fn update_elements<T: Real>(
                 for ((parameter, &gradient), (mean, square)) in elements {
                     *mean = keep_mean * *mean + take_mean * gradient;
                     *square = keep_square * *square + take_square * gradient * gradient;
-                    let root = (*square / correct_square).sqrt() + eps;
-                    *parameter = keep * *parameter - rate * ((*mean / correct_mean) / root);
+                    let root = square.sqrt() * correct_root + eps;
+                    *parameter = keep * *parameter - rate * *mean / root;
                 }
             });
         });

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 
 use super::{Epilogue, Statistics};
 use crate::Keep;
-use crate::activation::{Activation, rectify};
+use crate::activation::{Activation, rectify, rectify_grad};
 use crate::cpu::{
-    Real, centred_sum_of_squares, for_real, sum, sum_and_centred_dot, vectorised, with_elements,
+    Real, centred_sum_of_squares, for_real, sum, sum_and_centred_dot, unwritten, vectorised,
+    with_elements,
 };
 use crate::many::{self, Backward, Operation};
 
@@ -130,18 +131,37 @@ impl Normalise {
         (means[set], T::of(1. / (variance + self.eps).sqrt()))
     }
 
-    /// For each plane the sum of the gradient along the normalised input, and its plain sum.
-    fn plane_sums<T: Real>(&self, xs: &[T], moments: &[T], grads: &[T]) -> Vec<(T, T)> {
+    /// The gradient before the activation, and for each plane its sum along the normalised input and
+    /// its plain sum.
+    fn undo_activation<T: Real>(
+        &self,
+        pass: &Backward<'_, T, ()>,
+        moments: &[T],
+    ) -> (Vec<T>, Vec<(T, T)>) {
         let planes = self.planes;
-        (0..planes.batch * planes.channels)
-            .into_par_iter()
-            .map(|plane| {
-                let (mean, inverse) = self.mean_and_inverse(moments, plane);
-                let grads = planes.plane(grads, plane);
-                let (plain, along) = sum_and_centred_dot(grads, planes.plane(xs, plane), mean);
-                (T::of(along * inverse.f64()), T::of(plain))
-            })
-            .collect()
+        let (slope, at_zero) = self.activation.negative_slope();
+        let (slope, at_zero) = (T::of(slope), T::of(at_zero));
+        // SAFETY: every plane is written.
+        let mut result = unsafe { unwritten(pass.grads.len()) };
+        let each = result.par_chunks_mut(planes.pixels).enumerate();
+        let sums = each.map(|(plane, result)| {
+            let (ys, grads) = (
+                planes.plane(pass.result, plane),
+                planes.plane(pass.grads, plane),
+            );
+            // The output has the sign of what was activated, because the slope is positive.
+            vectorised!({
+                for (result, (&y, &grad)) in result.iter_mut().zip(ys.iter().zip(grads)) {
+                    *result = rectify_grad(y, grad, slope, at_zero);
+                }
+            });
+            let (mean, inverse) = self.mean_and_inverse(moments, plane);
+            let xs = planes.plane(pass.arguments[0], plane);
+            let (plain, along) = sum_and_centred_dot(result, xs, mean);
+            (T::of(along * inverse.f64()), T::of(plain))
+        });
+        let sums = sums.collect();
+        (result, sums)
     }
 
     /// The sums over the images: the gradients of the weights, then those of the biases.
@@ -159,14 +179,15 @@ impl Normalise {
         result
     }
 
+    /// The gradient of the input, in place of that of the normalised planes.
     fn input_gradient<T: Real>(
         &self,
         xs: &[T],
         affine: &[T],
         moments: &[T],
-        grads: &[T],
+        grads: &mut [T],
         sums: &[(T, T)],
-    ) -> Vec<T> {
+    ) {
         let planes = self.planes;
         let weights = &affine[..planes.channels];
         // Means over each set of the gradient of the normalised input, along it and plainly.
@@ -182,22 +203,19 @@ impl Normalise {
                 (T::of(along / count), T::of(plain / count))
             })
             .collect();
-        let mut result = vec![T::zero(); xs.len()];
-        let each = result.par_chunks_mut(planes.pixels).enumerate();
-        each.for_each(|(plane, result)| {
+        let each = grads.par_chunks_mut(planes.pixels).enumerate();
+        each.for_each(|(plane, grads)| {
             let (mean, inverse) = self.mean_and_inverse(moments, plane);
             let weight = weights[plane % planes.channels];
             let (mean_along, mean_plain) = means[planes.set_of(plane)];
             let xs = planes.plane(xs, plane);
-            let pixels = result.iter_mut().zip(xs).zip(planes.plane(grads, plane));
             vectorised!({
-                for ((result, &x), &grad) in pixels {
+                for (grad, &x) in grads.iter_mut().zip(xs) {
                     let normed = (x - mean) * inverse;
-                    *result = (grad * weight - mean_plain - normed * mean_along) * inverse;
+                    *grad = (*grad * weight - mean_plain - normed * mean_along) * inverse;
                 }
             });
         });
-        result
     }
 }
 
@@ -209,7 +227,8 @@ impl Operation for Normalise {
         let (xs, moments, residual) = (arguments[0], arguments[2], arguments.get(3));
         let (weights, biases) = arguments[1].split_at(planes.channels);
         let slope = T::of(self.activation.negative_slope().0);
-        let mut ys = vec![T::zero(); xs.len()];
+        // SAFETY: every plane is written.
+        let mut ys = unsafe { unwritten(xs.len()) };
         let each = ys.par_chunks_mut(planes.pixels).enumerate();
         each.for_each(|(plane, ys)| {
             let channel = plane % planes.channels;
@@ -237,21 +256,17 @@ impl Operation for Normalise {
 
     fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
         let (xs, affine, moments) = (pass.arguments[0], pass.arguments[1], pass.arguments[2]);
-        // The output has the sign of what was activated, because the slope is positive.
-        let before_activation = match self.activation {
-            Activation::Identity => None,
-            activation => Some(activation.rectifier_gradient(pass.result, pass.grads)),
-        };
-        let grads = before_activation.as_deref().unwrap_or(pass.grads);
-        let sums = self.plane_sums(xs, moments, grads);
+        let (mut grads, sums) = self.undo_activation(&pass, moments);
         let wanted = pass.wanted;
-        let mut gradients = vec![
-            wanted[0].then(|| self.input_gradient(xs, affine, moments, grads, &sums)),
-            wanted[1].then(|| self.affine_gradient(&sums)),
-            None,
-        ];
-        let of_residual = || before_activation.unwrap_or_else(|| pass.grads.to_vec());
-        gradients.extend(wanted.get(3).map(|wanted| wanted.then(of_residual)));
-        gradients
+        let of_residual = wanted.get(3).map(|wanted| wanted.then(|| grads.clone()));
+        let of_input = wanted[0].then(|| {
+            self.input_gradient(xs, affine, moments, &mut grads, &sums);
+            grads
+        });
+        let of_affine = wanted[1].then(|| self.affine_gradient(&sums));
+        [of_input, of_affine, None]
+            .into_iter()
+            .chain(of_residual)
+            .collect()
     }
 }

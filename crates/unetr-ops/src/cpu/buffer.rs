@@ -52,6 +52,21 @@ impl<T: Real> Drop for Buffer<T> {
     }
 }
 
+/// A result to be filled, without the pass over its memory that zeros would cost.
+///
+/// # Safety
+/// Every number is written before it is read.
+#[allow(
+    clippy::uninit_vec,
+    reason = "floating point numbers have no invalid bits; see Safety"
+)]
+pub(crate) unsafe fn unwritten<T: Real>(len: usize) -> Vec<T> {
+    let mut result = Vec::with_capacity(len);
+    // SAFETY: there is room for them, and nobody reads them before they are written.
+    unsafe { result.set_len(len) };
+    result
+}
+
 /// Bytes of a cache line.
 const LINE: usize = 64;
 

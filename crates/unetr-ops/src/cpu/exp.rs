@@ -22,16 +22,9 @@ pub(super) fn exp_f32(x: f32) -> f32 {
     let n = rounded.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     let half = n >> 1;
     let power = |n: i32| f32::from_bits((n.wrapping_add(127) << 23) as u32);
+    // Above 88.72 this is infinite by itself, and NaN has passed all of it.
     let result = e * power(half) * power(n.wrapping_sub(half));
-    if x > 88.722_84 {
-        f32::INFINITY
-    } else if x < -87.336_55 {
-        0.
-    } else if x.is_nan() {
-        x
-    } else {
-        result
-    }
+    if x < -87.336_55 { 0. } else { result }
 }
 
 /// `eˣ` in f64, relative error below 5e-16. Infinite above 709.78, zero below -708, NaN for NaN.

@@ -17,7 +17,7 @@ use std::sync::RwLockReadGuard;
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType, bail};
 
 pub use buffer::release_buffers;
-pub(crate) use buffer::{Aligned, Buffer};
+pub(crate) use buffer::{Aligned, Buffer, unwritten};
 pub(crate) use matmul::{Matrix, MatrixMut, Product, Threads, gemm, gemm_new};
 pub(crate) use parallel::{Shared, add_in_parallel, min_chunks};
 pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};

@@ -1,4 +1,4 @@
-use super::{Real, vectorised};
+use super::{Real, sum, vectorised};
 
 /// Pixels whose softmax is computed together.
 const BLOCK: usize = 128;
@@ -29,9 +29,12 @@ impl<T: Real> SoftmaxBlock<'_, T> {
         hits
     }
 
-    /// The logarithm of the sum of a pixel's exponentials.
-    pub(crate) fn log_sum(&self, pixel: usize) -> T {
-        self.largest[pixel] + self.totals[pixel].ln()
+    /// The sum over the pixels of the logarithm of the sum of their exponentials: one logarithm for
+    /// several pixels, whose sums are between 1 and the number of classes.
+    pub(crate) fn log_sum(&self) -> f64 {
+        let totals = self.totals[..self.count].chunks(16);
+        let logarithms = totals.map(|totals| totals.iter().map(|x| x.f64()).product::<f64>().ln());
+        sum(&self.largest[..self.count]) + logarithms.sum::<f64>()
     }
 }
 

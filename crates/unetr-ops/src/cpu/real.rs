@@ -18,7 +18,6 @@ pub(crate) trait Real: WithDType + Default + Lanes {
     fn of(x: f64) -> Self;
     fn f64(self) -> f64;
     fn exp(self) -> Self;
-    fn ln(self) -> Self;
     /// The error function of `x`, given `e^{-x²}`.
     fn erf_with(self, exp: Self) -> Self;
     fn sqrt(self) -> Self;
@@ -96,10 +95,6 @@ impl Real for f64 {
         exp_f64(self)
     }
 
-    fn ln(self) -> Self {
-        f64::ln(self)
-    }
-
     #[inline(always)]
     fn erf_with(self, exp: Self) -> Self {
         erf_f64(self, exp)
@@ -160,10 +155,6 @@ impl Real for f32 {
     #[inline(always)]
     fn exp(self) -> Self {
         exp_f32(self)
-    }
-
-    fn ln(self) -> Self {
-        f32::ln(self)
     }
 
     #[inline(always)]

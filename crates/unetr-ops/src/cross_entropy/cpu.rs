@@ -9,8 +9,8 @@ impl PixelLoss for CrossEntropy {
 
     fn add_sums<T: Real>(&self, block: &PixelBlock<'_, T>, sums: &mut [f64]) {
         let labels = block.labels.iter().enumerate();
-        let losses = labels.map(|(i, &label)| block.softmax.log_sum(i) - block.logit(label, i));
-        sums[0] += losses.map(T::f64).sum::<f64>();
+        let logits = labels.map(|(i, &label)| block.logit(label, i).f64());
+        sums[0] += block.softmax.log_sum() - logits.sum::<f64>();
     }
 
     fn losses(&self, sums: &[f64], sizes: Sizes) -> Vec<f64> {

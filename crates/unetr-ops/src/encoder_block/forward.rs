@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Keep;
 use super::cpu::{Op, Parameters, Weights};
 use crate::attention::Heads;
-use crate::cpu::{Buffer, Real, Threads, Write};
+use crate::cpu::{Buffer, Real, Threads, Write, unwritten};
 
 /// Rows that a part should have at least: a layer's weights pass by once for every part.
 const ROWS: usize = 256;
@@ -102,7 +102,8 @@ impl Op {
         p: &Parameters<'_, T>,
         keep: Keep,
     ) -> (Vec<T>, Kept<T>) {
-        let mut ys = vec![T::zero(); p.xs.len()];
+        // SAFETY: every part is written.
+        let mut ys = unsafe { unwritten(p.xs.len()) };
         let part = self.part(self.widths().hidden);
         let parts = ys.par_chunks_mut(part).zip(p.xs.par_chunks(part));
         let tokens = p.xs.len() / self.widths().hidden;

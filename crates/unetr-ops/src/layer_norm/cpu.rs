@@ -2,7 +2,7 @@ use rayon::prelude::*;
 
 use crate::Keep;
 use crate::cpu::{
-    Real, add, centred_sum_of_squares, min_chunks, sum, sum_and_centred_dot, vectorised,
+    Real, add, centred_sum_of_squares, min_chunks, sum, sum_and_centred_dot, unwritten, vectorised,
 };
 use crate::many::{Backward, Operation};
 
@@ -126,14 +126,16 @@ impl Operation for LayerNorm {
 
     fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
         let (xs, weight, bias) = (arguments[0], arguments[1], arguments[2]);
-        let mut ys = vec![T::zero(); xs.len()];
+        // SAFETY: every row is written.
+        let mut ys = unsafe { unwritten(xs.len()) };
         LayerNorm::forward(*self, xs, weight, bias, &mut ys);
         (ys, ())
     }
 
     fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
         let (xs, weight) = (pass.arguments[0], pass.arguments[1]);
-        let mut input = vec![T::zero(); xs.len()];
+        // SAFETY: every row is written.
+        let mut input = unsafe { unwritten(xs.len()) };
         let Gradients { weight, bias } =
             LayerNorm::backward(*self, xs, weight, pass.grads, &mut input);
         vec![Some(input), Some(weight), Some(bias)]

@@ -4,7 +4,7 @@ use super::forward::{Block, FIRST, Kept, SECOND, SHORTCUT};
 use super::plane::{Norm, undo_last_activation};
 use crate::conv2d::correlate::weight_gradient;
 use crate::conv2d::direct::Kernel;
-use crate::cpu::{Buffer, Real, Write, add};
+use crate::cpu::{Buffer, Real, Write, add, unwritten};
 
 impl<T: Real> Block<'_, T> {
     /// The gradients of the arguments, as far as they are wanted; that of the inputs one after the
@@ -24,7 +24,8 @@ impl<T: Real> Block<'_, T> {
                 Kernel::backward(self.convs[conv].weight, shape, 1, self.frame)
             })
             .collect();
-        let mut of_input = wanted.input.then(|| vec![T::zero(); batch * size]);
+        // SAFETY: the gradient of the first convolution writes every channel of every image.
+        let mut of_input = wanted.input.then(|| unsafe { unwritten(batch * size) });
         let of_images: Vec<Option<&mut [T]>> = match &mut of_input {
             Some(of_input) => of_input.chunks_mut(size).map(Some).collect(),
             None => (0..batch).map(|_| None).collect(),

@@ -6,7 +6,7 @@ use super::forward::{Block, Kept, SECOND};
 use super::{OP, ResidualBlock, Sizes};
 use crate::Keep;
 use crate::conv2d::Frame;
-use crate::cpu::Real;
+use crate::cpu::{Real, unwritten};
 use crate::many::{self, Backward, Operation};
 
 pub(super) fn residual_block(
@@ -88,7 +88,8 @@ impl Op {
         let pixels = self.pixels();
         let mut first = 0;
         let gradients = self.inputs.iter().map(|&channels| {
-            let mut result = vec![T::zero(); batch * channels * pixels];
+            // SAFETY: the channels of every image are copied.
+            let mut result = unsafe { unwritten(batch * channels * pixels) };
             result
                 .par_chunks_mut(channels * pixels)
                 .zip(of_input.par_chunks(inputs * pixels))

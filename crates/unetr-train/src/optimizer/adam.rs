@@ -170,7 +170,10 @@ impl Optimizer for Adam {
     /// Updates large parameters during the backward pass.
     fn minimise(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
         let step = self.config.step(learning_rate, self.step + 1);
-        let large = self.parameters.iter().filter(|p| p.value.elem_count() >= LARGE);
+        let large = self
+            .parameters
+            .iter()
+            .filter(|p| p.value.elem_count() >= LARGE);
         let large: HashMap<_, _> = large.map(|p| (p.value.id(), p.clone())).collect();
         let rest = backward_with(loss, move |variable, gradient| {
             let Some(parameter) = large.get(&variable.id()) else {

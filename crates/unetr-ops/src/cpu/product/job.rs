@@ -50,7 +50,10 @@ impl<T: Real> Job<'_, T> {
     /// reading too if it is added to, nobody else writes to it, and it overlaps neither operand. The
     /// processor can compute in this format.
     pub(crate) unsafe fn run<F: Format<T>>(&self, rows: Range<usize>, columns: Range<usize>) {
-        let Registers { rows: height, lanes } = F::registers();
+        let Registers {
+            rows: height,
+            lanes,
+        } = F::registers();
         // Without a depth everything is zero, which has to be written too.
         let nothing = (self.depth == 0).then_some(0..0);
         let blocks = even(0..self.depth, UNITS * F::NUMBERS, F::NUMBERS).chain(nothing);
@@ -68,7 +71,11 @@ impl<T: Real> Job<'_, T> {
                 let units = units(&block);
                 // SAFETY: as above; the strip has room for its panels.
                 unsafe { self.pack_strip::<F>(&columns, &block, &mut strip) };
-                let write = if block.start == 0 { self.write } else { Write::Add };
+                let write = if block.start == 0 {
+                    self.write
+                } else {
+                    Write::Add
+                };
                 for (tile, first) in rows.clone().step_by(height).enumerate() {
                     let tile_rows = first..rows.end.min(first + height);
                     let lines = match &mut packed {
@@ -217,7 +224,10 @@ impl<T: Real> Job<'_, T> {
         place: &Place<'_>,
         sums: &mut [T],
     ) {
-        let Registers { rows: height, lanes } = F::registers();
+        let Registers {
+            rows: height,
+            lanes,
+        } = F::registers();
         let bias = self.bias.filter(|_| place.first);
         let mut strip = strip;
         for panel in panels::<T, F>(&place.columns) {
@@ -242,7 +252,16 @@ impl<T: Real> Job<'_, T> {
                 stride: width,
             };
             // SAFETY: there is room for the tile in `sums`, as the caller vouches.
-            unsafe { F::tile(lines, numbers.as_ptr(), units, vectors, tile, Write::Replace) };
+            unsafe {
+                F::tile(
+                    lines,
+                    numbers.as_ptr(),
+                    units,
+                    vectors,
+                    tile,
+                    Write::Replace,
+                )
+            };
             for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
                 let sums = &mut sums[..panel.len()];
                 if let Some(bias) = bias {
