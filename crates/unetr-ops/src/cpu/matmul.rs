@@ -1,7 +1,5 @@
-use rayon::prelude::*;
-
-use super::product::{Contiguous, Job, Operand, Order, even};
-use super::{Real, Registers, Rows, Shared, Write};
+use super::product::{Contiguous, Job, Operand, Order};
+use super::{Real, Rows, Shared, Write};
 use crate::Precision;
 
 /// A read-only matrix inside a slice, of whose strides one is 1.
@@ -192,9 +190,6 @@ fn overhead<T>(rows: Operand<T>, columns: Operand<T>, depth: usize, order: Order
     packed(columns, 3) + packed(rows, 0) + written
 }
 
-/// Lines of an operand that are worth a thread.
-const LINES: usize = 64;
-
 /// Writes the product, or adds it, to rows `row_stride` apart.
 ///
 /// # Safety
@@ -232,31 +227,8 @@ unsafe fn product<T: Real>(
         order,
         write,
         bias: how.bias,
+        packed: None,
     };
-    // SAFETY: the operands lie inside their slices, as asserted above; the caller vouches for `out`,
-    // and the parts of the product do not overlap.
-    let part = |rows, columns| unsafe { T::multiply(&job, rows, columns, how.precision) };
-    let all = (0..rows.lines, 0..columns.lines);
-    if how.threads == Threads::One {
-        return part(all.0, all.1);
-    }
-    let Registers {
-        rows: height,
-        lanes,
-    } = Registers::of::<T>();
-    let parts = |lines: usize, granule: usize| {
-        let most = lines.div_ceil(2 * rayon::current_num_threads()).max(LINES);
-        even(0..lines, most.next_multiple_of(granule), granule).collect::<Vec<_>>()
-    };
-    if rows.lines >= columns.lines {
-        let parts = parts(rows.lines, height);
-        parts
-            .into_par_iter()
-            .for_each(|rows| part(rows, all.1.clone()));
-    } else {
-        let parts = parts(columns.lines, lanes);
-        parts
-            .into_par_iter()
-            .for_each(|columns| part(all.0.clone(), columns));
-    }
+    // SAFETY: the operands lie inside their slices, as asserted above; the caller vouches for `out`.
+    unsafe { T::multiply(job, how.threads, how.precision) };
 }

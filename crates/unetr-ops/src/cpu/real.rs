@@ -1,8 +1,5 @@
-use std::ops::Range;
-
 use candle_core::WithDType;
 
-use super::Lanes;
 use super::buffer::Pool;
 use super::erf::{erf_f32, erf_f64};
 use super::exp::{exp_f32, exp_f64};
@@ -10,6 +7,7 @@ use super::exp::{exp_f32, exp_f64};
 use super::product::Bf16;
 use super::product::{Exact, Job};
 use super::transpose::{self, Rows, Write};
+use super::{Lanes, Threads};
 use crate::Precision;
 
 /// The element types of the CPU kernels: f32, and f64 so that finite differences mean something.
@@ -33,16 +31,11 @@ pub(crate) trait Real: WithDType + Default + Lanes {
         to: Rows<*mut Self>,
         write: Write,
     );
-    /// Computes part of a product; what the processor cannot round to is computed as it is.
+    /// Computes a product; what the processor cannot round to is computed as it is.
     ///
     /// # Safety
-    /// As of [`Job::run`].
-    unsafe fn multiply(
-        job: &Job<'_, Self>,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        precision: Precision,
-    );
+    /// As of [`Job::compute`].
+    unsafe fn multiply(job: Job<'_, Self>, threads: Threads, precision: Precision);
     /// Where [`Buffer`](super::Buffer)s of this type come from.
     fn pool() -> &'static Pool<Self>;
 
@@ -55,14 +48,9 @@ pub(crate) trait Real: WithDType + Default + Lanes {
 }
 
 impl Real for f64 {
-    unsafe fn multiply(
-        job: &Job<'_, Self>,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        _: Precision,
-    ) {
+    unsafe fn multiply(job: Job<'_, Self>, threads: Threads, _: Precision) {
         // SAFETY: the caller vouches for the same.
-        unsafe { job.run::<Exact>(rows, columns) };
+        unsafe { job.compute::<Exact>(threads) };
     }
 
     unsafe fn transpose(
@@ -111,20 +99,15 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
-    unsafe fn multiply(
-        job: &Job<'_, Self>,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        precision: Precision,
-    ) {
+    unsafe fn multiply(job: Job<'_, Self>, threads: Threads, precision: Precision) {
         #[cfg(target_arch = "x86_64")]
         if precision == Precision::Bf16 && Bf16::is_supported() {
             // SAFETY: the caller vouches for the same, and the processor can.
-            unsafe { job.run::<Bf16>(rows, columns) };
+            unsafe { job.compute::<Bf16>(threads) };
             return;
         }
         // SAFETY: the caller vouches for the same.
-        unsafe { job.run::<Exact>(rows, columns) };
+        unsafe { job.compute::<Exact>(threads) };
     }
 
     unsafe fn transpose(

@@ -1,13 +1,17 @@
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::format::{Format, Lines, VECTORS};
 use super::operand::{Contiguous, Operand, even};
-use crate::cpu::{Aligned, Real, Registers, Rows, Shared, Write, add, add_constant};
+use crate::cpu::{Aligned, Real, Registers, Rows, Shared, Threads, Write, add, add_constant};
 
 /// The most units of the depth that are summed before the sums go to the result.
-const UNITS: usize = 512;
+const UNITS: usize = 768;
 /// The most columns of a strip.
-const STRIP: usize = 256;
+const STRIP: usize = 144;
+/// Lines of an operand that are worth a thread.
+const LINES: usize = 64;
 /// Tiles whose rows are turned into columns at a time: whole cache lines of the result.
 const TURNED: usize = 4;
 
@@ -22,6 +26,8 @@ pub(crate) struct Job<'a, T> {
     pub(crate) write: Write,
     /// A number for each column of the result as it lies in memory, which is added to it.
     pub(crate) bias: Option<&'a [T]>,
+    /// What [`Job::pack_columns`] made of all columns, where several parts need them.
+    pub(crate) packed: Option<&'a [T]>,
 }
 
 /// How the result lies in memory.
@@ -43,7 +49,39 @@ struct Place<'a> {
 }
 
 impl<T: Real> Job<'_, T> {
-    /// Computes part of the product.
+    /// Computes the product.
+    ///
+    /// # Safety
+    /// As of [`Job::run`] for all of it.
+    pub(crate) unsafe fn compute<F: Format<T>>(self, threads: Threads) {
+        let (rows, columns) = (0..self.rows.lines, 0..self.columns.lines);
+        let Registers {
+            rows: height,
+            lanes,
+        } = F::registers();
+        let parts = |lines: Range<usize>, granule: usize| {
+            let most = lines.len().div_ceil(2 * rayon::current_num_threads());
+            let most = most.max(LINES).next_multiple_of(granule);
+            even(lines, most, granule).collect::<Vec<_>>()
+        };
+        // SAFETY: the caller vouches for the whole product, and its parts do not overlap.
+        unsafe {
+            if threads == Threads::One {
+                self.run::<F>(rows, columns);
+            } else if rows.len() >= columns.len() {
+                let packed = self.pack_columns::<F>();
+                let packed = Some(&*packed);
+                let job = Job { packed, ..self };
+                let parts = parts(rows, height).into_par_iter();
+                parts.for_each(|rows| job.run::<F>(rows, columns.clone()));
+            } else {
+                let parts = parts(columns, lanes).into_par_iter();
+                parts.for_each(|columns| self.run::<F>(rows.clone(), columns));
+            }
+        }
+    }
+
+    /// Computes part of the product; all columns of it, if they are packed.
     ///
     /// # Safety
     /// Both operands hold their lines, `depth` long; `out` is valid for this part of the product, for
@@ -54,13 +92,20 @@ impl<T: Real> Job<'_, T> {
             rows: height,
             lanes,
         } = F::registers();
-        // Without a depth everything is zero, which has to be written too.
-        let nothing = (self.depth == 0).then_some(0..0);
-        let blocks = even(0..self.depth, UNITS * F::NUMBERS, F::NUMBERS).chain(nothing);
-        let units = |depth: &Range<usize>| depth.len().div_ceil(F::NUMBERS);
-        let most_units = blocks.clone().map(|block| units(&block)).max().unwrap_or(0);
+        let blocks = self.blocks::<F>();
+        let most_units = blocks
+            .clone()
+            .map(|block| units::<T, F>(&block))
+            .max()
+            .unwrap_or(0);
         let most_columns = columns.len().min(STRIP).next_multiple_of(lanes);
-        let mut strip = Aligned::<T>::new(most_units * most_columns);
+        let own = if self.packed.is_some() {
+            0
+        } else {
+            most_units * most_columns
+        };
+        let mut own = Aligned::<T>::new(own);
+        let mut shared = self.packed;
         let mut scratch = Aligned::<T>::new(most_units * height);
         let mut sums = Aligned::<T>::new(TURNED * height * most_columns);
         // SAFETY: the lines and the depth are parts of those that the caller vouches for.
@@ -68,9 +113,20 @@ impl<T: Real> Job<'_, T> {
         for columns in even(columns, STRIP, lanes) {
             let mut packed = packed.as_deref();
             for block in blocks.clone() {
-                let units = units(&block);
-                // SAFETY: as above; the strip has room for its panels.
-                unsafe { self.pack_strip::<F>(&columns, &block, &mut strip) };
+                let units = units::<T, F>(&block);
+                let strip = match &mut shared {
+                    Some(shared) => {
+                        let size = units * columns.len().next_multiple_of(lanes);
+                        let (strip, others) = shared.split_at(size);
+                        *shared = others;
+                        strip
+                    }
+                    None => {
+                        // SAFETY: as above; there is room for the panels of a strip.
+                        unsafe { self.pack_strip::<F>(&columns, &block, &mut own) };
+                        &*own
+                    }
+                };
                 let write = if block.start == 0 {
                     self.write
                 } else {
@@ -107,7 +163,7 @@ impl<T: Real> Job<'_, T> {
                     unsafe {
                         match self.order {
                             Order::Rows => {
-                                self.tiles::<F>(lines, &strip, units, &place, &mut sums);
+                                self.tiles::<F>(lines, strip, units, &place, &mut sums);
                             }
                             Order::Columns => {
                                 let turned = tile % TURNED;
@@ -116,7 +172,7 @@ impl<T: Real> Job<'_, T> {
                                     first: sums_of_tile.as_mut_ptr(),
                                     stride: most_columns,
                                 };
-                                Self::tiles_to::<F>(lines, &strip, units, &columns, out);
+                                Self::tiles_to::<F>(lines, strip, units, &columns, out);
                                 if turned + 1 == TURNED || tile_rows.end == rows.end {
                                     let place = Place {
                                         rows: &(first - turned * height..tile_rows.end),
@@ -130,6 +186,38 @@ impl<T: Real> Job<'_, T> {
                 }
             }
         }
+    }
+
+    /// The parts of the depth; one at least, as nothing but zeros has to be written too.
+    fn blocks<F: Format<T>>(&self) -> impl Iterator<Item = Range<usize>> + Clone + use<T, F> {
+        let nothing = (self.depth == 0).then_some(0..0);
+        even(0..self.depth, UNITS * F::NUMBERS, F::NUMBERS).chain(nothing)
+    }
+
+    /// All columns as [`Job::run`] needs them, by all threads.
+    ///
+    /// # Safety
+    /// The operand of the columns holds its lines, and the processor can compute in this format.
+    pub(crate) unsafe fn pack_columns<F: Format<T>>(&self) -> Aligned<T> {
+        let lanes = F::registers().lanes;
+        let columns = 0..self.columns.lines;
+        let all: usize = self.blocks::<F>().map(|block| units::<T, F>(&block)).sum();
+        let mut packed = Aligned::new(all * columns.len().next_multiple_of(lanes));
+        let mut rest = &mut *packed;
+        let mut parts = Vec::new();
+        for strip in even(columns, STRIP, lanes) {
+            for block in self.blocks::<F>() {
+                let size = units::<T, F>(&block) * strip.len().next_multiple_of(lanes);
+                let (part, others) = rest.split_at_mut(size);
+                rest = others;
+                parts.push((strip.clone(), block, part));
+            }
+        }
+        parts.into_par_iter().for_each(|(strip, block, part)| {
+            // SAFETY: as the caller vouches; the part has room for the panels of the strip.
+            unsafe { self.pack_strip::<F>(&strip, &block, part) };
+        });
+        packed
     }
 
     /// Rows that are not contiguous along the depth, as panels of a tile's rows.
@@ -146,14 +234,13 @@ impl<T: Real> Job<'_, T> {
             return None;
         }
         let padded = rows.len().next_multiple_of(height);
-        let units = |depth: &Range<usize>| depth.len().div_ceil(F::NUMBERS);
-        let all: usize = blocks.clone().map(|block| units(&block)).sum();
+        let all: usize = blocks.clone().map(|block| units::<T, F>(&block)).sum();
         let mut packed = Aligned::new(padded * all);
         let mut rest = &mut *packed;
         for block in blocks {
             for first in rows.clone().step_by(height) {
                 let lines = first..rows.end.min(first + height);
-                let (tile, others) = rest.split_at_mut(height * units(&block));
+                let (tile, others) = rest.split_at_mut(height * units::<T, F>(&block));
                 rest = others;
                 // SAFETY: the lines and the depth are parts of those that the caller vouches for.
                 unsafe { F::pack(&self.rows, lines, block.clone(), height, tile.as_mut_ptr()) };
@@ -175,7 +262,7 @@ impl<T: Real> Job<'_, T> {
         let mut rest = strip;
         for panel in panels::<T, F>(columns) {
             let width = panel.len().next_multiple_of(F::registers().lanes);
-            let (to, others) = rest.split_at_mut(block.len().div_ceil(F::NUMBERS) * width);
+            let (to, others) = rest.split_at_mut(units::<T, F>(block) * width);
             rest = others;
             // SAFETY: as above; `to` has room for the panel.
             unsafe { F::pack(&self.columns, panel, block.clone(), width, to.as_mut_ptr()) };
@@ -304,6 +391,11 @@ impl<T: Real> Job<'_, T> {
             T::transpose(from, size, to, place.write);
         }
     }
+}
+
+/// Units of a part of the depth.
+fn units<T: Real, F: Format<T>>(depth: &Range<usize>) -> usize {
+    depth.len().div_ceil(F::NUMBERS)
 }
 
 /// The columns of each panel of a strip.

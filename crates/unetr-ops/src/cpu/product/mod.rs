@@ -20,5 +20,4 @@ pub(super) use bf16::Bf16;
 pub(super) use exact::Exact;
 pub(crate) use job::Job;
 pub(super) use job::Order;
-pub(crate) use operand::even;
 pub(super) use operand::{Contiguous, Operand};

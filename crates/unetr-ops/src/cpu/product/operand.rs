@@ -41,7 +41,7 @@ impl<T> Operand<T> {
 }
 
 /// Ranges of at most `most` that cover a range as evenly as they can, in multiples of `granule`.
-pub(crate) fn even(
+pub(super) fn even(
     range: Range<usize>,
     most: usize,
     granule: usize,
