@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::frame::Frame;
+use super::winograd::{self, Winograd};
 use super::{by_channels, by_pixels};
 use crate::cpu::{Aligned, Real, Shared, Threads, Write, dispatch};
 
@@ -28,6 +29,8 @@ pub(crate) struct Kernel<T: Real> {
     pub(super) panels: Aligned<T>,
     /// Where each tap of each input channel lies, from the output pixel's place on.
     pub(super) offsets: Vec<usize>,
+    /// The kernel as minimal filtering needs it, where that is faster.
+    winograd: Option<Winograd<T>>,
 }
 
 /// How far every tap of every channel is from the output pixel's place; a kernel may be smaller than
@@ -89,6 +92,17 @@ impl<T: Real> Kernel<T> {
         weight: impl Fn(usize, usize) -> T,
     ) -> Self {
         let taps = inputs * height * width;
+        if winograd::fits::<T>(frame, [outputs, inputs, height, width], dilation) {
+            return Self {
+                frame,
+                inputs,
+                outputs,
+                lanes: None,
+                panels: Aligned::new(0),
+                offsets: Vec::new(),
+                winograd: Some(Winograd::new(frame, (outputs, inputs), weight)),
+            };
+        }
         let lanes = by_channels::lanes::<T>(outputs, taps);
         let width_of_panel = lanes.unwrap_or(PANEL);
         let mut panels = Aligned::new(outputs.next_multiple_of(width_of_panel) * taps);
@@ -112,6 +126,7 @@ impl<T: Real> Kernel<T> {
             lanes,
             panels,
             offsets: offsets(frame, inputs, [height, width], dilation),
+            winograd: None,
         }
     }
 
@@ -121,6 +136,10 @@ impl<T: Real> Kernel<T> {
         let pixels = frame.height * frame.width;
         assert_eq!(input.len(), frame.len(self.inputs));
         assert_eq!(output.len(), self.outputs * pixels);
+        if let Some(winograd) = &self.winograd {
+            winograd.convolve(input, output, write, threads);
+            return;
+        }
         let reach = self.inputs * frame.stride();
         let rows = (STRIP / reach.max(1)).clamp(1, frame.height);
         let strips = frame.height.div_ceil(rows);

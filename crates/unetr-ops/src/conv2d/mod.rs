@@ -13,6 +13,7 @@ mod gradient_by_pixels;
 mod matrix;
 mod patches;
 mod same;
+mod winograd;
 
 use candle_core::{Result, Tensor};
 
@@ -152,6 +153,8 @@ mod tests {
             ([2, 5, 40, 33], [7, 5, 3, 3], config(1, 1, 1, 1)),
             ([1, 16, 130, 140], [8, 16, 3, 3], config(1, 1, 1, 1)),
             ([2, 16, 64, 64], [16, 16, 1, 1], config(1, 0, 1, 1)),
+            ([2, 17, 6, 48], [19, 17, 3, 3], config(1, 1, 1, 1)),
+            ([1, 16, 4, 26], [40, 16, 3, 3], config(1, 1, 1, 1)),
         ];
         for (image, weight, cfg) in cases().into_iter().chain(large) {
             let inputs = [random(1, &image), random(2, &weight)];

@@ -21,6 +21,7 @@ pub(crate) use buffer::{Aligned, Buffer, unwritten};
 pub(crate) use matmul::{Matrix, MatrixMut, Product, Threads, gemm, gemm_new};
 pub(crate) use parallel::{Shared, add_in_parallel, min_chunks};
 pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
+pub(crate) use product::{PANEL_VECTORS, tile};
 pub(crate) use real::Real;
 #[cfg(test)]
 pub(crate) use simd::tests::at_each_level;

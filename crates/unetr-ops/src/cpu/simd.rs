@@ -89,7 +89,16 @@ pub(crate) trait Lanes: Copy {
 
     fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
+    fn sub<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
     fn reduce_sum<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
+
+    /// The elements at even and at odd places of two vectors that follow each other, in some order that
+    /// is the same for both.
+    fn unzip<S: Simd>(simd: S, pair: [Self::Vector<S>; 2]) -> [Self::Vector<S>; 2];
+
+    /// What [`Lanes::unzip`] made two of.
+    fn zip<S: Simd>(simd: S, pair: [Self::Vector<S>; 2]) -> [Self::Vector<S>; 2];
 
     /// Elements of a vector.
     fn lanes<S: Simd>() -> usize {
@@ -98,7 +107,7 @@ pub(crate) trait Lanes: Copy {
 }
 
 macro_rules! impl_lanes {
-    ($T:ty, $vector:ident, $splat:ident, $mul_add:ident, $add:ident, $reduce_sum:ident) => {
+    ($T:ty, $vector:ident, $splat:ident, $mul_add:ident, $add:ident, $sub:ident, $reduce_sum:ident, $unzip:ident, $zip:ident) => {
         impl Lanes for $T {
             type Vector<S: Simd> = S::$vector;
 
@@ -123,6 +132,21 @@ macro_rules! impl_lanes {
             }
 
             #[inline(always)]
+            fn sub<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$sub(a, b)
+            }
+
+            #[inline(always)]
+            fn unzip<S: Simd>(simd: S, pair: [S::$vector; 2]) -> [S::$vector; 2] {
+                simd.$unzip(pair)
+            }
+
+            #[inline(always)]
+            fn zip<S: Simd>(simd: S, pair: [S::$vector; 2]) -> [S::$vector; 2] {
+                simd.$zip(pair)
+            }
+
+            #[inline(always)]
             fn reduce_sum<S: Simd>(simd: S, a: S::$vector) -> Self {
                 simd.$reduce_sum(a)
             }
@@ -135,7 +159,10 @@ impl_lanes!(
     splat_f32s,
     mul_add_e_f32s,
     add_f32s,
-    reduce_sum_f32s
+    sub_f32s,
+    reduce_sum_f32s,
+    deinterleave_shfl_f32s,
+    interleave_shfl_f32s
 );
 impl_lanes!(
     f64,
@@ -143,7 +170,10 @@ impl_lanes!(
     splat_f64s,
     mul_add_e_f64s,
     add_f64s,
-    reduce_sum_f64s
+    sub_f64s,
+    reduce_sum_f64s,
+    deinterleave_shfl_f64s,
+    interleave_shfl_f64s
 );
 
 #[cfg(test)]

@@ -96,6 +96,37 @@ impl<T: Real> Format<T> for Exact {
     }
 }
 
+/// The products of a tile's rows, `[depth, rows]`, with a panel of so many vectors, `[depth, width]`, as
+/// `[rows, width]`.
+pub(crate) fn tile<T: Real>(
+    rows: &[T],
+    panel: &[T],
+    depth: usize,
+    vectors: usize,
+    products: &mut [T],
+) {
+    let Registers {
+        rows: height,
+        lanes,
+    } = Registers::of::<T>();
+    let width = vectors * lanes;
+    assert!((1..=VECTORS).contains(&vectors));
+    assert!(rows.len() >= depth * height && panel.len() >= depth * width);
+    assert!(products.len() >= height * width);
+    let lines = Lines {
+        first: rows.as_ptr(),
+        stride: 1,
+        step: height,
+        count: height,
+    };
+    let out = Rows {
+        first: products.as_mut_ptr(),
+        stride: width,
+    };
+    // SAFETY: rows, panel and products are as large as asserted.
+    unsafe { Exact::tile(lines, panel.as_ptr(), depth, vectors, out, Write::Replace) };
+}
+
 /// Copies rows.
 ///
 /// # Safety

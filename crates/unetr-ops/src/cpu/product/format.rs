@@ -4,7 +4,7 @@ use super::operand::Operand;
 use crate::cpu::{Real, Registers, Rows, Write};
 
 /// The most vectors in a row of a tile.
-pub(super) const VECTORS: usize = 3;
+pub(crate) const VECTORS: usize = 3;
 
 /// How numbers are multiplied: as they are, or rounded. Sums are always of `T`.
 ///

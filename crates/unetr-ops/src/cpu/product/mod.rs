@@ -21,3 +21,6 @@ pub(super) use exact::Exact;
 pub(crate) use job::Job;
 pub(super) use job::Order;
 pub(super) use operand::{Contiguous, Operand};
+
+pub(crate) use exact::tile;
+pub(crate) use format::VECTORS as PANEL_VECTORS;
