@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
+use rayon::iter::ParallelIterator as _;
 use serde::{Deserialize, Serialize};
 use unetr_ops::{AdamStep, AdamUpdate, adam_steps, backward_with};
 
@@ -107,11 +108,7 @@ impl Adam {
             .into_iter()
             .map(|(name, value)| {
                 let shape: Vec<usize> = [&[2], value.dims()].concat();
-                // A copy has memory of its own. Fresh zeros are one page of the system's until they
-                // are written to: the first step would fault on each page twice, the second time in
-                // all threads.
-                let zeros = Tensor::zeros(shape, value.dtype(), value.device())?;
-                let moments = Var::from_tensor(&zeros)?;
+                let moments = zeros(&shape, &value)?;
                 Ok(Parameter {
                     name,
                     value,
@@ -124,6 +121,21 @@ impl Adam {
             parameters,
             step: 0,
         })
+    }
+}
+
+/// Zeros of the type and on the device of a parameter.
+///
+/// Fresh zeros of the system are one page until they are written to: the first step would fault on each
+/// page twice. These are written, by all threads.
+fn zeros(shape: &[usize], like: &Var) -> candle_core::Result<Var> {
+    match (like.device(), like.dtype()) {
+        (Device::Cpu, DType::F32) => {
+            let count = shape.iter().product();
+            let zeros: Vec<f32> = rayon::iter::repeat_n(0., count).collect();
+            Var::from_vec(zeros, shape, &Device::Cpu)
+        }
+        (device, dtype) => Var::zeros(shape, dtype, device),
     }
 }
 
