@@ -62,3 +62,62 @@ pub fn with_precision<R>(precision: Precision, f: impl FnOnce() -> R) -> R {
 pub(crate) fn current() -> Precision {
     CURRENT.get()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::{DType, Tensor, Var};
+
+    use super::*;
+    use crate::check::{assert_close, random, values};
+    use crate::{Dropout, Mode, attention, backward, linear};
+
+    /// The result and the gradients of a layer and an attention.
+    fn run(precision: Precision, dtype: DType) -> Vec<Tensor> {
+        let vars: Vec<Var> = [[64, 40].as_slice(), &[96, 40], &[96]]
+            .iter()
+            .zip(1..)
+            .map(|(shape, seed)| {
+                Var::from_tensor(&random(seed, shape).to_dtype(dtype).unwrap()).unwrap()
+            })
+            .collect();
+        let none = Dropout::new(0., "attention").unwrap();
+        let ys = with_precision(precision, || {
+            let qkv = linear(&vars[0], &vars[1], Some(&vars[2])).unwrap();
+            attention(&qkv.reshape((2, 32, 96)).unwrap(), 4, &none, Mode::Eval).unwrap()
+        });
+        let grads = backward(&ys.sqr().unwrap().sum_all().unwrap()).unwrap();
+        let gradients = vars.iter().map(|var| grads.get(var).unwrap().clone());
+        [ys].into_iter().chain(gradients).collect()
+    }
+
+    #[test]
+    fn bfloat16_is_close_and_its_gradients_are_too() {
+        let (exact, rounded) = (
+            run(Precision::Full, DType::F32),
+            run(Precision::Bf16, DType::F32),
+        );
+        for (i, (rounded, exact)) in rounded.iter().zip(&exact).enumerate() {
+            assert_close(&format!("tensor {i} in bf16"), rounded, exact, 0.03);
+            let same = values(rounded) == values(exact);
+            assert_eq!(same, !Precision::Bf16.is_supported(), "tensor {i}");
+        }
+    }
+
+    #[test]
+    fn other_types_stay_as_they_are() {
+        let (exact, same) = (
+            run(Precision::Full, DType::F64),
+            run(Precision::Bf16, DType::F64),
+        );
+        for (exact, same) in exact.iter().zip(&same) {
+            assert_eq!(values(exact), values(same));
+        }
+    }
+
+    #[test]
+    fn the_choice_ends_with_the_closure() {
+        with_precision(Precision::Bf16, || assert_eq!(current(), Precision::Bf16));
+        assert_eq!(current(), Precision::Full);
+    }
+}

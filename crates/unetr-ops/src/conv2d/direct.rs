@@ -2,7 +2,8 @@
 //!
 //! In a [`Frame`] every tap of the kernel is a constant distance away. The output is computed in
 //! register tiles of channels by pixels: with vectors of channels where there are enough of them, of
-//! pixels otherwise. The gradient of the input is the same with the kernel turned round.
+//! pixels otherwise; kernels of 3×3 between many channels go by minimal filtering. The gradient of the
+//! input is the same with the kernel turned round.
 
 use rayon::prelude::*;
 

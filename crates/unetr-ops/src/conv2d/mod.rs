@@ -178,6 +178,7 @@ mod tests {
             ([1, 9, 33, 31], [17, 9, 3, 3]),
             ([1, 2, 200, 50], [3, 2, 1, 1]),
             ([1, 4, 9, 1], [8, 4, 5, 5]),
+            ([1, 17, 6, 24], [19, 17, 3, 3]),
         ];
         for (image, weight) in shapes {
             let inputs = [random(1, &image), random(2, &weight)];
@@ -194,7 +195,13 @@ mod tests {
 
     #[test]
     fn results_do_not_depend_on_the_number_of_threads() {
-        let inputs = [random(1, &[3, 16, 40, 40]), random(2, &[8, 16, 3, 3])];
+        for outputs in [8, 24] {
+            threads_change_nothing(outputs);
+        }
+    }
+
+    fn threads_change_nothing(outputs: usize) {
+        let inputs = [random(1, &[1, 16, 40, 64]), random(2, &[outputs, 16, 3, 3])];
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)

@@ -1,5 +1,5 @@
 use super::product::{Contiguous, Job, Operand, Order};
-use super::{Real, Rows, Shared, Write};
+use super::{Real, Rows, Shared, Write, unwritten};
 use crate::Precision;
 
 /// A read-only matrix inside a slice, of whose strides one is 1.
@@ -131,12 +131,36 @@ pub(crate) fn gemm<T: Real>(
     how: Product<'_, T>,
 ) {
     assert_eq!((out.rows, out.columns), (lhs.rows, rhs.columns));
+    assert_eq!(lhs.columns, rhs.rows);
+    assert!(how.bias.is_none_or(|bias| bias.len() == rhs.columns));
     assert!(end(out.rows, out.columns, out.row_stride, 1) <= out.data.len());
-    // SAFETY: every element of `out` lies inside its slice, as asserted above, and it is borrowed
-    // mutably, so that it overlaps neither of the others.
-    unsafe {
-        product(out.data.as_mut_ptr(), out.row_stride, write, lhs, rhs, how);
+    for m in [lhs, rhs] {
+        assert!(end(m.rows, m.columns, m.row_stride, m.column_stride) <= m.data.len());
     }
+    let (depth, left, right) = (lhs.columns, lhs.operand(), rhs.t().operand());
+    let straight = overhead(left, right, depth, Order::Rows);
+    let turned = overhead(right, left, depth, Order::Columns);
+    let (rows, columns, order) = if straight <= turned {
+        (left, right, Order::Rows)
+    } else {
+        (right, left, Order::Columns)
+    };
+    let job = Job {
+        rows,
+        columns,
+        depth,
+        out: Rows {
+            first: Shared(out.data.as_mut_ptr()),
+            stride: out.row_stride,
+        },
+        order,
+        write,
+        bias: how.bias,
+        packed: None,
+    };
+    // SAFETY: both operands and every element of `out` lie inside their slices, as asserted above, and
+    // `out` is borrowed mutably, so that it overlaps neither of the others.
+    unsafe { T::multiply(job, how.threads, how.precision) };
 }
 
 /// `lhs · rhs`, row after row, in memory that is written once.
@@ -148,14 +172,10 @@ pub(crate) fn gemm_new<T: Real>(
     rhs: Matrix<'_, T>,
     how: Product<'_, T>,
 ) -> Vec<T> {
-    let len = lhs.rows * rhs.columns;
-    let mut out = Vec::with_capacity(len);
-    // SAFETY: the vector has room for all elements of the product: all are written and none is read
-    // before.
-    unsafe {
-        product(out.as_mut_ptr(), rhs.columns, Write::Replace, lhs, rhs, how);
-        out.set_len(len);
-    }
+    // SAFETY: the product writes every element, and reads none.
+    let mut out = unsafe { unwritten(lhs.rows * rhs.columns) };
+    let mut result = MatrixMut::new(&mut out, lhs.rows, rhs.columns);
+    gemm(&mut result, Write::Replace, lhs, rhs, how);
     out
 }
 
@@ -188,47 +208,4 @@ fn overhead<T>(rows: Operand<T>, columns: Operand<T>, depth: usize, order: Order
         Order::Columns => rows.lines * columns.lines * depth.div_ceil(512),
     };
     packed(columns, 3) + packed(rows, 0) + written
-}
-
-/// Writes the product, or adds it, to rows `row_stride` apart.
-///
-/// # Safety
-/// `out` is valid for `lhs.rows` such rows of `rhs.columns` elements, for reading too if it
-/// is added to, and overlaps neither matrix.
-unsafe fn product<T: Real>(
-    out: *mut T,
-    row_stride: usize,
-    write: Write,
-    lhs: Matrix<'_, T>,
-    rhs: Matrix<'_, T>,
-    how: Product<'_, T>,
-) {
-    assert_eq!(lhs.columns, rhs.rows);
-    assert!(how.bias.is_none_or(|bias| bias.len() == rhs.columns));
-    for m in [lhs, rhs] {
-        assert!(end(m.rows, m.columns, m.row_stride, m.column_stride) <= m.data.len());
-    }
-    let (depth, left, right) = (lhs.columns, lhs.operand(), rhs.t().operand());
-    let straight = overhead(left, right, depth, Order::Rows);
-    let turned = overhead(right, left, depth, Order::Columns);
-    let (rows, columns, order) = if straight <= turned {
-        (left, right, Order::Rows)
-    } else {
-        (right, left, Order::Columns)
-    };
-    let job = Job {
-        rows,
-        columns,
-        depth,
-        out: Rows {
-            first: Shared(out),
-            stride: row_stride,
-        },
-        order,
-        write,
-        bias: how.bias,
-        packed: None,
-    };
-    // SAFETY: the operands lie inside their slices, as asserted above; the caller vouches for `out`.
-    unsafe { T::multiply(job, how.threads, how.precision) };
 }
