@@ -13,11 +13,14 @@ thread_local! {
     static COLLECTED: RefCell<Option<Collected>> = const { RefCell::new(None) };
 }
 
+/// Takes the gradient of a variable, or gives it back.
+type Taker = Box<dyn FnMut(&Tensor, Tensor) -> Result<Option<Tensor>>>;
+
 #[derive(Default)]
 struct Collected {
     gradients: HashMap<TensorId, Sum>,
     /// Who takes gradients as soon as they are complete.
-    taker: Option<Box<dyn FnMut(&Tensor, Tensor) -> Result<Option<Tensor>>>>,
+    taker: Option<Taker>,
     taken: HashSet<TensorId>,
 }
 
@@ -81,7 +84,7 @@ pub fn backward_with(
     loss: &Tensor,
     take: impl FnMut(&Tensor, Tensor) -> Result<Option<Tensor>> + 'static,
 ) -> Result<GradStore> {
-    let taker = Some(Box::new(take) as Box<_>);
+    let taker: Option<Taker> = Some(Box::new(take));
     collect_during(
         loss,
         Collected {

@@ -68,7 +68,7 @@ impl Format<f32> for Bf16 {
                     from.at(line, depth.start),
                     depth.len(),
                     scratch.add(row * units),
-                )
+                );
             };
         }
         Lines {

@@ -347,7 +347,7 @@ impl<T: Real> Job<'_, T> {
                     vectors,
                     tile,
                     Write::Replace,
-                )
+                );
             };
             for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
                 let sums = &mut sums[..panel.len()];
