@@ -1,4 +1,4 @@
-use super::product::{Contiguous, Job, Operand, Order};
+use super::product::{Contiguous, Job, Operand, Order, UNITS};
 use super::{Real, Rows, Shared, Write, unwritten};
 use crate::Precision;
 
@@ -156,7 +156,6 @@ pub(crate) fn gemm<T: Real>(
         order,
         write,
         bias: how.bias,
-        packed: None,
     };
     // SAFETY: both operands and every element of `out` lie inside their slices, as asserted above, and
     // `out` is borrowed mutably, so that it overlaps neither of the others.
@@ -205,7 +204,7 @@ fn overhead<T>(rows: Operand<T>, columns: Operand<T>, depth: usize, order: Order
     };
     let written = match order {
         Order::Rows => 0,
-        Order::Columns => rows.lines * columns.lines * depth.div_ceil(512),
+        Order::Columns => rows.lines * columns.lines * depth.div_ceil(UNITS),
     };
     packed(columns, 3) + packed(rows, 0) + written
 }

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 };
 use std::ops::Range;
 
-use super::format::{Format, Lines, VECTORS};
+use super::format::{Format, Lines, Tile, VECTORS};
 use super::operand::{Contiguous, Operand};
 use crate::cpu::{Real as _, Registers, Rows, Write};
 
@@ -79,20 +79,13 @@ impl Format<f32> for Bf16 {
         }
     }
 
-    unsafe fn tile(
-        lines: Lines<f32>,
-        panel: *const f32,
-        units: usize,
-        vectors: usize,
-        out: Rows<*mut f32>,
-        write: Write,
-    ) {
+    unsafe fn tile(tile: Tile<f32>) {
         // SAFETY: the caller vouches for all of it.
         unsafe {
-            match vectors {
-                1 => tile::<1>(lines, panel, units, out, write),
-                2 => tile::<2>(lines, panel, units, out, write),
-                _ => tile::<VECTORS>(lines, panel, units, out, write),
+            match tile.vectors {
+                1 => multiply::<1>(tile),
+                2 => multiply::<2>(tile),
+                _ => multiply::<VECTORS>(tile),
             }
         }
     }
@@ -214,13 +207,15 @@ unsafe fn store(to: *mut f32, pairs: __m512i, count: usize) {
 /// # Safety
 /// As of [`Format::tile`], and the processor has AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn tile<const COUNT: usize>(
-    lines: Lines<f32>,
-    panel: *const f32,
-    units: usize,
-    out: Rows<*mut f32>,
-    write: Write,
-) {
+unsafe fn multiply<const COUNT: usize>(tile: Tile<f32>) {
+    let Tile {
+        lines,
+        panel,
+        units,
+        out,
+        write,
+        ..
+    } = tile;
     let mut sums = [[_mm512_setzero_ps(); COUNT]; ROWS];
     // SAFETY: rows, panel and `out` are as large as the caller vouches.
     unsafe {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::format::{Format, Lines, VECTORS};
+use super::format::{Format, Lines, Tile, VECTORS};
 use super::operand::{Contiguous, Operand};
 use crate::cpu::{Lanes, Real, Registers, Rows, Write, dispatch, tile_rows, vectorised};
 
@@ -32,32 +32,19 @@ impl<T: Real> Format<T> for Exact {
             if count < width {
                 std::slice::from_raw_parts_mut(to, width * depth.len()).fill(T::zero());
             }
+            let from_rows = Rows {
+                first,
+                stride: from.stride,
+            };
+            let to = Rows {
+                first: to,
+                stride: width,
+            };
             match from.contiguous {
                 Contiguous::Depth => {
-                    let stride = from.stride;
-                    let (from, to) = (
-                        Rows { first, stride },
-                        Rows {
-                            first: to,
-                            stride: width,
-                        },
-                    );
-                    T::transpose(from, (count, depth.len()), to, Write::Replace);
+                    T::transpose(from_rows, (count, depth.len()), to, Write::Replace);
                 }
-                Contiguous::Lines => {
-                    let from = Rows {
-                        first,
-                        stride: from.stride,
-                    };
-                    copy(
-                        from,
-                        (depth.len(), count),
-                        Rows {
-                            first: to,
-                            stride: width,
-                        },
-                    );
-                }
+                Contiguous::Lines => copy(from_rows, (depth.len(), count), to),
             }
         }
     }
@@ -77,22 +64,8 @@ impl<T: Real> Format<T> for Exact {
         }
     }
 
-    unsafe fn tile(
-        lines: Lines<T>,
-        panel: *const T,
-        units: usize,
-        vectors: usize,
-        out: Rows<*mut T>,
-        write: Write,
-    ) {
-        dispatch(Tile {
-            lines,
-            panel,
-            units,
-            vectors,
-            out,
-            write,
-        });
+    unsafe fn tile(tile: Tile<T>) {
+        dispatch(tile);
     }
 }
 
@@ -113,18 +86,19 @@ pub(crate) fn tile<T: Real>(
     assert!((1..=VECTORS).contains(&vectors));
     assert!(rows.len() >= depth * height && panel.len() >= depth * width);
     assert!(products.len() >= height * width);
-    let lines = Lines {
-        first: rows.as_ptr(),
-        stride: 1,
-        step: height,
-        count: height,
-    };
-    let out = Rows {
-        first: products.as_mut_ptr(),
-        stride: width,
+    let tile = Tile {
+        lines: Lines::packed(rows, height),
+        panel: panel.as_ptr(),
+        units: depth,
+        vectors,
+        out: Rows {
+            first: products.as_mut_ptr(),
+            stride: width,
+        },
+        write: Write::Replace,
     };
     // SAFETY: rows, panel and products are as large as asserted.
-    unsafe { Exact::tile(lines, panel.as_ptr(), depth, vectors, out, Write::Replace) };
+    unsafe { Exact::tile(tile) };
 }
 
 /// Copies rows.
@@ -165,15 +139,6 @@ unsafe fn copy<T: Real>(from: Rows<*const T>, (rows, columns): (usize, usize), t
             }
         }
     });
-}
-
-struct Tile<T> {
-    lines: Lines<T>,
-    panel: *const T,
-    units: usize,
-    vectors: usize,
-    out: Rows<*mut T>,
-    write: Write,
 }
 
 impl<T: Real> WithSimd for Tile<T> {

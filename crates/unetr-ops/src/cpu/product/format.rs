@@ -43,20 +43,24 @@ pub(crate) trait Format<T: Real> {
         scratch: *mut T,
     ) -> Lines<T>;
 
-    /// Multiplies a tile's rows with a panel of `vectors` vectors and writes the products to `out`, or
-    /// adds them.
+    /// Multiplies a tile's rows with a panel.
     ///
     /// # Safety
-    /// The rows and the panel, `[units, vectors]`, hold so many units; `out` is valid for all rows of
-    /// the tile.
-    unsafe fn tile(
-        lines: Lines<T>,
-        panel: *const T,
-        units: usize,
-        vectors: usize,
-        out: Rows<*mut T>,
-        write: Write,
-    );
+    /// The rows and the panel hold so many units; `out` is valid for all rows of the tile, for reading too
+    /// if it is added to.
+    unsafe fn tile(tile: Tile<T>);
+}
+
+/// A tile's rows times a panel, and where the products go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tile<T> {
+    pub(super) lines: Lines<T>,
+    /// `[units, vectors]`
+    pub(super) panel: *const T,
+    pub(super) units: usize,
+    pub(super) vectors: usize,
+    pub(super) out: Rows<*mut T>,
+    pub(super) write: Write,
 }
 
 /// The rows of a tile.
@@ -73,6 +77,16 @@ pub(crate) struct Lines<T> {
 }
 
 impl<T> Lines<T> {
+    /// The rows of a packed tile, `[units, rows]`.
+    pub(super) fn packed(tile: &[T], rows: usize) -> Self {
+        Self {
+            first: tile.as_ptr(),
+            stride: 1,
+            step: rows,
+            count: rows,
+        }
+    }
+
     /// Where each row begins.
     ///
     /// # Safety

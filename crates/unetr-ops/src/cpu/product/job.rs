@@ -2,12 +2,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::format::{Format, Lines, VECTORS};
+use super::format::{Format, Lines, Tile, VECTORS};
 use super::operand::{Contiguous, Operand, even};
 use crate::cpu::{Aligned, Real, Registers, Rows, Shared, Threads, Write, add, add_constant};
 
 /// The most units of the depth that are summed before the sums go to the result.
-const UNITS: usize = 768;
+pub(crate) const UNITS: usize = 768;
 /// The most columns of a strip.
 const STRIP: usize = 144;
 /// Lines of an operand that are worth a thread.
@@ -26,8 +26,6 @@ pub(crate) struct Job<'a, T> {
     pub(crate) write: Write,
     /// A number for each column of the result as it lies in memory, which is added to it.
     pub(crate) bias: Option<&'a [T]>,
-    /// What [`Job::pack_columns`] made of all columns, where several parts need them.
-    pub(crate) packed: Option<&'a [T]>,
 }
 
 /// How the result lies in memory.
@@ -39,13 +37,50 @@ pub(crate) enum Order {
     Columns,
 }
 
-/// A tile of the result.
-struct Place<'a> {
-    rows: &'a Range<usize>,
+/// Part of the result.
+struct Place<'a, T> {
+    rows: Range<usize>,
     columns: Range<usize>,
     write: Write,
-    /// Whether the bias has to be added yet.
-    first: bool,
+    /// If it has to be added yet.
+    bias: Option<&'a [T]>,
+}
+
+/// Some columns, packed for part of the depth.
+struct Strip<'a, T> {
+    numbers: &'a [T],
+    units: usize,
+    columns: Range<usize>,
+}
+
+impl<T: Real> Strip<'_, T> {
+    /// Multiplies a tile's rows with all columns.
+    ///
+    /// # Safety
+    /// The lines hold as many units; `out` has room for a tile's rows of the columns, filled up to whole
+    /// vectors.
+    unsafe fn multiply<F: Format<T>>(&self, lines: Lines<T>, out: Rows<*mut T>, write: Write) {
+        let lanes = F::registers().lanes;
+        let mut rest = self.numbers;
+        for panel in panels::<T, F>(&self.columns) {
+            let vectors = panel.len().div_ceil(lanes);
+            let numbers = take(&mut rest, self.units * vectors * lanes);
+            // SAFETY: as the caller vouches; the panel holds the units of its columns.
+            unsafe {
+                F::tile(Tile {
+                    lines,
+                    panel: numbers.as_ptr(),
+                    units: self.units,
+                    vectors,
+                    out: Rows {
+                        first: out.first.add(panel.start - self.columns.start),
+                        ..out
+                    },
+                    write,
+                });
+            }
+        }
+    }
 }
 
 impl<T: Real> Job<'_, T> {
@@ -67,45 +102,41 @@ impl<T: Real> Job<'_, T> {
         // SAFETY: the caller vouches for the whole product, and its parts do not overlap.
         unsafe {
             if threads == Threads::One {
-                self.run::<F>(rows, columns);
+                self.run::<F>(rows, columns, None);
             } else if rows.len() >= columns.len() {
                 let packed = self.pack_columns::<F>();
-                let packed = Some(&*packed);
-                let job = Job { packed, ..self };
                 let parts = parts(rows, height).into_par_iter();
-                parts.for_each(|rows| job.run::<F>(rows, columns.clone()));
+                parts.for_each(|rows| self.run::<F>(rows, columns.clone(), Some(&packed)));
             } else {
                 let parts = parts(columns, lanes).into_par_iter();
-                parts.for_each(|columns| self.run::<F>(rows.clone(), columns));
+                parts.for_each(|columns| self.run::<F>(rows.clone(), columns, None));
             }
         }
     }
 
-    /// Computes part of the product; all columns of it, if they are packed.
+    /// Computes part of the product; `packed` is what [`Job::pack_columns`] made, if they are all columns.
     ///
     /// # Safety
     /// Both operands hold their lines, `depth` long; `out` is valid for this part of the product, for
     /// reading too if it is added to, nobody else writes to it, and it overlaps neither operand. The
     /// processor can compute in this format.
-    pub(crate) unsafe fn run<F: Format<T>>(&self, rows: Range<usize>, columns: Range<usize>) {
+    unsafe fn run<F: Format<T>>(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        packed: Option<&[T]>,
+    ) {
         let Registers {
             rows: height,
             lanes,
         } = F::registers();
         let blocks = self.blocks::<F>();
-        let most_units = blocks
-            .clone()
-            .map(|block| units::<T, F>(&block))
-            .max()
-            .unwrap_or(0);
+        let most_units = blocks.clone().map(|block| units::<T, F>(&block)).max();
+        let most_units = most_units.unwrap_or(0);
         let most_columns = columns.len().min(STRIP).next_multiple_of(lanes);
-        let own = if self.packed.is_some() {
-            0
-        } else {
-            most_units * most_columns
-        };
-        let mut own = Aligned::<T>::new(own);
-        let mut shared = self.packed;
+        let own_columns = if packed.is_some() { 0 } else { most_columns };
+        let mut own = Aligned::<T>::new(most_units * own_columns);
+        let mut shared = packed;
         let mut scratch = Aligned::<T>::new(most_units * height);
         let mut sums = Aligned::<T>::new(TURNED * height * most_columns);
         // SAFETY: the lines and the depth are parts of those that the caller vouches for.
@@ -114,37 +145,19 @@ impl<T: Real> Job<'_, T> {
             let mut packed = packed.as_deref();
             for block in blocks.clone() {
                 let units = units::<T, F>(&block);
+                let size = units * columns.len().next_multiple_of(lanes);
                 let strip = match &mut shared {
-                    Some(shared) => {
-                        let size = units * columns.len().next_multiple_of(lanes);
-                        let (strip, others) = shared.split_at(size);
-                        *shared = others;
-                        strip
-                    }
+                    Some(shared) => take(shared, size),
                     None => {
                         // SAFETY: as above; there is room for the panels of a strip.
                         unsafe { self.pack_strip::<F>(&columns, &block, &mut own) };
-                        &*own
+                        &own[..size]
                     }
                 };
-                let write = if block.start == 0 {
-                    self.write
-                } else {
-                    Write::Add
-                };
-                for (tile, first) in rows.clone().step_by(height).enumerate() {
-                    let tile_rows = first..rows.end.min(first + height);
+                let first = block.start == 0;
+                for (tile, tile_rows) in tiles(rows.clone(), height).enumerate() {
                     let lines = match &mut packed {
-                        Some(packed) => {
-                            let (tile, others) = packed.split_at(height * units);
-                            *packed = others;
-                            Lines {
-                                first: tile.as_ptr(),
-                                stride: 1,
-                                step: height,
-                                count: height,
-                            }
-                        }
+                        Some(packed) => Lines::packed(take(packed, height * units), height),
                         // SAFETY: as above; the rows are contiguous along the depth if they are not
                         // packed, and there is room for a tile of them.
                         None => unsafe {
@@ -152,32 +165,33 @@ impl<T: Real> Job<'_, T> {
                             F::lines(&self.rows, tile_rows.clone(), block.clone(), scratch)
                         },
                     };
-                    let place = Place {
-                        rows: &tile_rows,
+                    let strip = Strip {
+                        numbers: strip,
+                        units,
                         columns: columns.clone(),
-                        write,
-                        first: block.start == 0,
+                    };
+                    let place = Place {
+                        columns: columns.clone(),
+                        rows: tile_rows,
+                        write: if first { self.write } else { Write::Add },
+                        bias: self.bias.filter(|_| first),
                     };
                     // SAFETY: the lines and the strip hold the units of the block; this part of the
                     // result is the caller's.
                     unsafe {
                         match self.order {
-                            Order::Rows => {
-                                self.tiles::<F>(lines, strip, units, &place, &mut sums);
-                            }
+                            Order::Rows => self.by_rows::<F>(lines, &strip, &place, &mut sums),
                             Order::Columns => {
                                 let turned = tile % TURNED;
-                                let sums_of_tile = &mut sums[turned * height * most_columns..];
                                 let out = Rows {
-                                    first: sums_of_tile.as_mut_ptr(),
+                                    first: sums[turned * height * most_columns..].as_mut_ptr(),
                                     stride: most_columns,
                                 };
-                                Self::tiles_to::<F>(lines, strip, units, &columns, out);
-                                if turned + 1 == TURNED || tile_rows.end == rows.end {
-                                    let place = Place {
-                                        rows: &(first - turned * height..tile_rows.end),
-                                        ..place
-                                    };
+                                strip.multiply::<F>(lines, out, Write::Replace);
+                                if turned + 1 == TURNED || place.rows.end == rows.end {
+                                    let first = place.rows.start - turned * height;
+                                    let rows = first..place.rows.end;
+                                    let place = Place { rows, ..place };
                                     self.turn(&place, &mut sums, most_columns);
                                 }
                             }
@@ -198,7 +212,7 @@ impl<T: Real> Job<'_, T> {
     ///
     /// # Safety
     /// The operand of the columns holds its lines, and the processor can compute in this format.
-    pub(crate) unsafe fn pack_columns<F: Format<T>>(&self) -> Aligned<T> {
+    unsafe fn pack_columns<F: Format<T>>(&self) -> Aligned<T> {
         let lanes = F::registers().lanes;
         let columns = 0..self.columns.lines;
         let all: usize = self.blocks::<F>().map(|block| units::<T, F>(&block)).sum();
@@ -238,8 +252,7 @@ impl<T: Real> Job<'_, T> {
         let mut packed = Aligned::new(padded * all);
         let mut rest = &mut *packed;
         for block in blocks {
-            for first in rows.clone().step_by(height) {
-                let lines = first..rows.end.min(first + height);
+            for lines in tiles(rows.clone(), height) {
                 let (tile, others) = rest.split_at_mut(height * units::<T, F>(&block));
                 rest = others;
                 // SAFETY: the lines and the depth are parts of those that the caller vouches for.
@@ -269,97 +282,50 @@ impl<T: Real> Job<'_, T> {
         }
     }
 
-    /// Multiplies a tile's rows with all columns of a strip, to rows of `out`.
+    /// Multiplies a tile's rows with a strip, to the rows of the result; by way of `sums` if they end
+    /// inside the tile or a vector, or have a bias.
     ///
     /// # Safety
-    /// Lines and strip hold so many units, and `out` has room for a tile's rows of these columns, filled
-    /// up to whole vectors.
-    unsafe fn tiles_to<F: Format<T>>(
-        lines: Lines<T>,
-        strip: &[T],
-        units: usize,
-        columns: &Range<usize>,
-        out: Rows<*mut T>,
-    ) {
-        let lanes = F::registers().lanes;
-        let mut strip = strip;
-        for panel in panels::<T, F>(columns) {
-            let vectors = panel.len().div_ceil(lanes);
-            let (numbers, others) = strip.split_at(units * vectors * lanes);
-            strip = others;
-            // SAFETY: as the caller vouches.
-            unsafe {
-                let out = Rows {
-                    first: out.first.add(panel.start - columns.start),
-                    ..out
-                };
-                F::tile(lines, numbers.as_ptr(), units, vectors, out, Write::Replace);
-            }
-        }
-    }
-
-    /// Multiplies a tile's rows with all columns of a strip, to the result.
-    ///
-    /// # Safety
-    /// Lines and strip hold so many units of the tile at `place`, which is the caller's part of the
-    /// result; `sums` has room for a tile.
-    unsafe fn tiles<F: Format<T>>(
+    /// The lines hold the units of the strip; this place is the caller's part of the result, and `sums`
+    /// has room for it.
+    unsafe fn by_rows<F: Format<T>>(
         &self,
         lines: Lines<T>,
-        strip: &[T],
-        units: usize,
-        place: &Place<'_>,
+        strip: &Strip<'_, T>,
+        place: &Place<'_, T>,
         sums: &mut [T],
     ) {
         let Registers {
             rows: height,
             lanes,
         } = F::registers();
-        let bias = self.bias.filter(|_| place.first);
-        let mut strip = strip;
-        for panel in panels::<T, F>(&place.columns) {
-            let vectors = panel.len().div_ceil(lanes);
-            let width = vectors * lanes;
-            let (numbers, others) = strip.split_at(units * width);
-            strip = others;
-            let stride = self.out.stride;
-            // SAFETY: these columns of the tile's rows are inside the result.
-            let out = |row: usize| unsafe { self.out.first.0.add(row * stride + panel.start) };
-            if place.rows.len() == height && panel.len() == width && bias.is_none() {
-                let out = Rows {
-                    first: out(place.rows.start),
-                    stride,
-                };
-                // SAFETY: the whole tile lies inside the result.
-                unsafe { F::tile(lines, numbers.as_ptr(), units, vectors, out, place.write) };
-                continue;
+        let (columns, stride) = (&place.columns, self.out.stride);
+        // SAFETY: these columns of the place's rows are inside the result.
+        let out = |row: usize| unsafe { self.out.first.0.add(row * stride + columns.start) };
+        let whole = place.rows.len() == height && columns.len().is_multiple_of(lanes);
+        if whole && place.bias.is_none() {
+            let first = out(place.rows.start);
+            // SAFETY: all of it lies inside the result.
+            unsafe { strip.multiply::<F>(lines, Rows { first, stride }, place.write) };
+            return;
+        }
+        let width = columns.len().next_multiple_of(lanes);
+        let tile = Rows {
+            first: sums.as_mut_ptr(),
+            stride: width,
+        };
+        // SAFETY: there is room for it in `sums`, as the caller vouches.
+        unsafe { strip.multiply::<F>(lines, tile, Write::Replace) };
+        for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
+            let sums = &mut sums[..columns.len()];
+            if let Some(bias) = place.bias {
+                add(sums, &bias[columns.clone()]);
             }
-            let tile = Rows {
-                first: sums.as_mut_ptr(),
-                stride: width,
-            };
-            // SAFETY: there is room for the tile in `sums`, as the caller vouches.
-            unsafe {
-                F::tile(
-                    lines,
-                    numbers.as_ptr(),
-                    units,
-                    vectors,
-                    tile,
-                    Write::Replace,
-                );
-            };
-            for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
-                let sums = &mut sums[..panel.len()];
-                if let Some(bias) = bias {
-                    add(sums, &bias[panel.clone()]);
-                }
-                // SAFETY: as above.
-                let out = unsafe { std::slice::from_raw_parts_mut(out(row), panel.len()) };
-                match place.write {
-                    Write::Replace => out.copy_from_slice(sums),
-                    Write::Add => add(out, sums),
-                }
+            // SAFETY: as above.
+            let out = unsafe { std::slice::from_raw_parts_mut(out(row), columns.len()) };
+            match place.write {
+                Write::Replace => out.copy_from_slice(sums),
+                Write::Add => add(out, sums),
             }
         }
     }
@@ -368,8 +334,8 @@ impl<T: Real> Job<'_, T> {
     ///
     /// # Safety
     /// This place is the caller's part of the result.
-    unsafe fn turn(&self, place: &Place<'_>, sums: &mut [T], width: usize) {
-        if let Some(bias) = self.bias.filter(|_| place.first) {
+    unsafe fn turn(&self, place: &Place<'_, T>, sums: &mut [T], width: usize) {
+        if let Some(bias) = place.bias {
             for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
                 add_constant(&mut sums[..place.columns.len()], bias[row]);
             }
@@ -391,6 +357,20 @@ impl<T: Real> Job<'_, T> {
             T::transpose(from, size, to, place.write);
         }
     }
+}
+
+/// The first of some numbers, which are left with the others.
+fn take<'a, T>(numbers: &mut &'a [T], count: usize) -> &'a [T] {
+    let (first, others) = numbers.split_at(count);
+    *numbers = others;
+    first
+}
+
+/// The rows of each tile.
+fn tiles(rows: Range<usize>, height: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(height)
+        .map(move |first| first..end.min(first + height))
 }
 
 /// Units of a part of the depth.

@@ -19,7 +19,7 @@ mod tests;
 pub(super) use bf16::Bf16;
 pub(super) use exact::Exact;
 pub(crate) use job::Job;
-pub(super) use job::Order;
+pub(super) use job::{Order, UNITS};
 pub(super) use operand::{Contiguous, Operand};
 
 pub(crate) use exact::tile;
