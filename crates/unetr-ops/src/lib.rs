@@ -24,6 +24,7 @@ mod no_grad;
 mod pixel_loss;
 mod precision;
 mod residual_block;
+mod scope;
 mod soft_jaccard;
 mod softmax;
 

@@ -1,5 +1,7 @@
 use std::cell::Cell;
 
+use crate::scope;
+
 thread_local! {
     static DISABLED: Cell<bool> = const { Cell::new(false) };
 }
@@ -18,14 +20,7 @@ thread_local! {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            DISABLED.set(self.0);
-        }
-    }
-    let _restore = Restore(DISABLED.replace(true));
-    f()
+    scope::with(&DISABLED, true, f)
 }
 
 /// Whether [`no_grad`] is not active.

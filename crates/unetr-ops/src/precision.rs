@@ -2,6 +2,8 @@ use std::cell::Cell;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scope;
+
 /// In what numbers matrices are multiplied. What is added up, parameters, gradients and everything
 /// that is not a product of matrices stay as they are. See [`with_precision`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -48,14 +50,7 @@ thread_local! {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn with_precision<R>(precision: Precision, f: impl FnOnce() -> R) -> R {
-    struct Restore(Precision);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            CURRENT.set(self.0);
-        }
-    }
-    let _restore = Restore(CURRENT.replace(precision));
-    f()
+    scope::with(&CURRENT, precision, f)
 }
 
 /// The precision that the calling thread has chosen.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::direct::{Kernel, PANEL};
+use super::direct::{Direct, PANEL};
 use crate::cpu::{Real, Shared, Write, tile_rows};
 
 /// Vectors of pixels in a tile.
@@ -14,7 +14,7 @@ const VECTORS: usize = 2;
 
 /// One panel of output channels in some rows.
 pub(super) struct Tiles<'a, T: Real> {
-    pub(super) kernel: &'a Kernel<T>,
+    pub(super) kernel: &'a Direct<T>,
     pub(super) input: &'a [T],
     pub(super) output: Shared<T>,
     pub(super) write: Write,

@@ -1,14 +1,12 @@
-//! Convolutions of stride 1 that keep the resolution, without laying out patches.
+//! Convolutions without laying out patches.
 //!
 //! In a [`Frame`] every tap of the kernel is a constant distance away. The output is computed in
 //! register tiles of channels by pixels: with vectors of channels where there are enough of them, of
-//! pixels otherwise; kernels of 3×3 between many channels go by minimal filtering. The gradient of the
-//! input is the same with the kernel turned round.
+//! pixels otherwise.
 
 use rayon::prelude::*;
 
 use super::frame::Frame;
-use super::winograd::{self, Winograd};
 use super::{by_channels, by_pixels};
 use crate::cpu::{Aligned, Real, Shared, Threads, Write, dispatch};
 
@@ -18,20 +16,18 @@ pub(super) const PANEL: usize = 8;
 /// cache.
 const STRIP: usize = 64 * 1024;
 
-/// A kernel `[outputs, inputs, height, width]` of odd height and width, ready for use.
+/// A kernel as it is, with its weights in the order of their use.
 #[derive(Debug)]
-pub(crate) struct Kernel<T: Real> {
+pub(super) struct Direct<T: Real> {
     pub(super) frame: Frame,
-    pub(crate) inputs: usize,
-    pub(crate) outputs: usize,
+    inputs: usize,
+    pub(super) outputs: usize,
     /// Elements of a vector, if vectors are output channels and not pixels.
     lanes: Option<usize>,
     /// `[outputs / panel, inputs·height·width, panel]`
     pub(super) panels: Aligned<T>,
     /// Where each tap of each input channel lies, from the output pixel's place on.
     pub(super) offsets: Vec<usize>,
-    /// The kernel as minimal filtering needs it, where that is faster.
-    winograd: Option<Winograd<T>>,
 }
 
 /// How far every tap of every channel is from the output pixel's place; a kernel may be smaller than
@@ -56,54 +52,15 @@ pub(super) fn offsets(
     offsets
 }
 
-impl<T: Real> Kernel<T> {
-    /// The kernel of the convolution itself.
-    pub(crate) fn forward(
-        weight: &[T],
-        shape: (usize, usize, usize, usize),
-        dilation: usize,
-        frame: Frame,
-    ) -> Self {
-        let (outputs, inputs, height, width) = shape;
-        let taps = inputs * height * width;
-        Self::new(frame, [outputs, inputs, height, width], dilation, |o, k| {
-            weight[o * taps + k]
-        })
-    }
-
-    /// The kernel that takes the gradient of the output to that of the input.
-    pub(crate) fn backward(
-        weight: &[T],
-        shape: (usize, usize, usize, usize),
-        dilation: usize,
-        frame: Frame,
-    ) -> Self {
-        let (outputs, inputs, height, width) = shape;
-        let area = height * width;
-        Self::new(frame, [inputs, outputs, height, width], dilation, |i, k| {
-            let (output, tap) = (k / area, k % area);
-            weight[(output * inputs + i) * area + (area - 1 - tap)]
-        })
-    }
-
-    fn new(
+impl<T: Real> Direct<T> {
+    /// `weight` gives a tap, counted along the input channels and rows, for an output channel.
+    pub(super) fn new(
         frame: Frame,
         [outputs, inputs, height, width]: [usize; 4],
         dilation: usize,
         weight: impl Fn(usize, usize) -> T,
     ) -> Self {
         let taps = inputs * height * width;
-        if winograd::fits::<T>(frame, [outputs, inputs, height, width], dilation) {
-            return Self {
-                frame,
-                inputs,
-                outputs,
-                lanes: None,
-                panels: Aligned::new(0),
-                offsets: Vec::new(),
-                winograd: Some(Winograd::new(frame, (outputs, inputs), weight)),
-            };
-        }
         let lanes = by_channels::lanes::<T>(outputs, taps);
         let width_of_panel = lanes.unwrap_or(PANEL);
         let mut panels = Aligned::new(outputs.next_multiple_of(width_of_panel) * taps);
@@ -127,20 +84,12 @@ impl<T: Real> Kernel<T> {
             lanes,
             panels,
             offsets: offsets(frame, inputs, [height, width], dilation),
-            winograd: None,
         }
     }
 
     /// Convolves framed planes `[inputs]` to planes `[outputs]` without a border.
-    pub(crate) fn convolve(&self, input: &[T], output: &mut [T], write: Write, threads: Threads) {
+    pub(super) fn convolve(&self, input: &[T], output: &mut [T], write: Write, threads: Threads) {
         let frame = self.frame;
-        let pixels = frame.height * frame.width;
-        assert_eq!(input.len(), frame.len(self.inputs));
-        assert_eq!(output.len(), self.outputs * pixels);
-        if let Some(winograd) = &self.winograd {
-            winograd.convolve(input, output, write, threads);
-            return;
-        }
         let reach = self.inputs * frame.stride();
         let rows = (STRIP / reach.max(1)).clamp(1, frame.height);
         let strips = frame.height.div_ceil(rows);

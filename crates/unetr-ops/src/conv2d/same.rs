@@ -1,4 +1,4 @@
-//! The three products of a convolution that keeps the resolution, by the kernels of `direct` and
+//! The three products of a convolution that keeps the resolution, by the kernels of `kernel` and
 //! `correlate`.
 //!
 //! Images and groups are computed in parallel; the weight gradients of images are added up in
@@ -7,9 +7,9 @@
 use rayon::prelude::*;
 
 use super::correlate;
-use super::direct::Kernel;
 use super::frame::Frame;
 use super::geometry::Geometry;
+use super::kernel::Kernel;
 use super::matrix::sum_over_images;
 use crate::cpu::{Buffer, Real, Threads, Write, unwritten};
 

@@ -47,7 +47,7 @@ pub(super) fn fits<T: Real>(
 }
 
 impl<T: Real> Winograd<T> {
-    /// `weight` gives a tap, counted along the rows, of an input channel for an output channel.
+    /// `weight` gives a tap, counted along the input channels and rows, for an output channel.
     pub(super) fn new(
         frame: Frame,
         (outputs, inputs): (usize, usize),

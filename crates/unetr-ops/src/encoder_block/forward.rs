@@ -41,6 +41,15 @@ impl<T: Real> Kept<T> {
         }
     }
 
+    fn whole(&mut self) -> KeptPart<'_, T> {
+        KeptPart {
+            qkv: &mut self.qkv,
+            mixed: &mut self.mixed,
+            middle: &mut self.middle,
+            hidden: &mut self.hidden,
+        }
+    }
+
     fn parts(&mut self, op: &Op) -> impl IndexedParallelIterator<Item = KeptPart<'_, T>> {
         let widths = op.widths();
         let hidden = op.part(widths.hidden);
@@ -117,18 +126,7 @@ impl Op {
             Keep::Input => {
                 parts.for_each(|(ys, xs)| {
                     let mut kept = Kept::new(self, xs.len() / self.widths().hidden);
-                    let Kept {
-                        qkv,
-                        mixed,
-                        middle,
-                        hidden,
-                    } = &mut kept;
-                    let kept = KeptPart {
-                        qkv,
-                        mixed,
-                        middle,
-                        hidden,
-                    };
+                    let kept = kept.whole();
                     self.forward_part(p, xs, ys, kept);
                 });
                 Kept::new(self, 0)

@@ -2,8 +2,8 @@ use rayon::prelude::*;
 
 use super::forward::{Block, FIRST, Kept, SECOND, SHORTCUT};
 use super::plane::{Norm, undo_last_activation};
+use crate::conv2d::Kernel;
 use crate::conv2d::correlate::weight_gradient;
-use crate::conv2d::direct::Kernel;
 use crate::cpu::{Buffer, Real, Write, add, unwritten};
 
 impl<T: Real> Block<'_, T> {

@@ -6,8 +6,7 @@ use rayon::prelude::*;
 use super::cpu::Op;
 use super::plane::Norm;
 use crate::Keep;
-use crate::conv2d::Frame;
-use crate::conv2d::direct::Kernel;
+use crate::conv2d::{Frame, Kernel};
 use crate::cpu::{Buffer, Real, Threads, Write, unwritten};
 
 pub(super) const FIRST: usize = 0;

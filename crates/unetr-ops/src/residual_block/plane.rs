@@ -1,6 +1,6 @@
 //! What happens to one channel of one image between two convolutions.
 
-use crate::activation::rectify;
+use crate::activation::{rectify, rectify_grad};
 use crate::conv2d::Frame;
 use crate::cpu::{Real, centred_sum_of_squares, sum, sum_and_centred_dot, vectorised};
 
@@ -72,7 +72,7 @@ impl<T: Real> Norm<T> {
         let norm = self.apply();
         vectorised!({
             for (grad, &x) in grads.iter_mut().zip(plane) {
-                *grad = rectify_grad(norm(x), *grad, slope);
+                *grad = rectify_grad(norm(x), *grad, slope, T::one());
             }
         });
     }
@@ -107,16 +107,11 @@ impl<T: Real> Norm<T> {
     }
 }
 
-#[inline(always)]
-fn rectify_grad<T: Real>(x: T, grad: T, slope: T) -> T {
-    if x >= T::zero() { grad } else { slope * grad }
-}
-
 /// The gradient before the last activation, whose output shows the sign of its input.
 pub(super) fn undo_last_activation<T: Real>(ys: &[T], grads: &[T], slope: T, result: &mut [T]) {
     vectorised!({
         for ((result, &y), &grad) in result.iter_mut().zip(ys).zip(grads) {
-            *result = rectify_grad(y, grad, slope);
+            *result = rectify_grad(y, grad, slope, T::one());
         }
     });
 }
