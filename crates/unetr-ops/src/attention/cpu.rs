@@ -4,8 +4,8 @@
 use rayon::prelude::*;
 
 use crate::cpu::{
-    Buffer, Matrix, MatrixMut, Product, Real, Threads, Write, dot, gemm, min_chunks, sum,
-    unwritten, vectorised,
+    Buffer, Matrix, MatrixMut, Product, Real, Rows, Shared, Threads, Write, dot, gemm, gemm_shared,
+    min_chunks, sum, unwritten, vectorised,
 };
 use crate::many::{Backward, Operation};
 use crate::{Keep, Precision};
@@ -25,37 +25,58 @@ pub(crate) struct Heads {
 const QUERIES: usize = 0;
 const KEYS: usize = 1;
 const VALUES: usize = 2;
+/// How many they are.
+const PARTS: usize = 3;
 
 impl Heads {
     fn hidden(self) -> usize {
         self.heads * self.size
     }
 
-    /// Elements of one head of one image.
-    fn len(self) -> usize {
-        self.tokens * self.size
-    }
-
-    /// Queries, keys or values of a task: a head of an image.
-    fn part<T>(self, qkv: &[T], task: usize, part: usize) -> Matrix<'_, T> {
+    /// Where a task, which is a head of an image, begins in rows of so many parts.
+    fn start(self, task: usize, parts: usize, part: usize) -> usize {
         let (image, head) = (task / self.heads, task % self.heads);
-        let row = 3 * self.hidden();
-        let start = image * self.tokens * row + part * self.hidden() + head * self.size;
-        Matrix::strided(&qkv[start..], self.tokens, self.size, row)
+        (image * self.tokens * parts + part) * self.hidden() + head * self.size
     }
 
-    /// `out = lhs · rhs`, on this thread.
-    fn product<T: Real>(self, out: &mut [T], lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) {
-        let mut out = MatrixMut::new(out, lhs.rows, rhs.columns);
-        let how = Product {
+    /// Queries, keys or values of a task.
+    fn part<T>(self, qkv: &[T], task: usize, part: usize) -> Matrix<'_, T> {
+        let start = self.start(task, PARTS, part);
+        Matrix::strided(&qkv[start..], self.tokens, self.size, PARTS * self.hidden())
+    }
+
+    /// A task's numbers of one part in a result, which tasks share.
+    ///
+    /// # Safety
+    /// There is such a task.
+    unsafe fn result<T>(
+        self,
+        result: Shared<T>,
+        task: usize,
+        parts: usize,
+        part: usize,
+    ) -> Rows<Shared<T>> {
+        Rows {
+            // SAFETY: the task's first number is in the result.
+            first: Shared(unsafe { result.0.add(self.start(task, parts, part)) }),
+            stride: parts * self.hidden(),
+        }
+    }
+
+    /// How each product is computed: on this thread.
+    fn product<T>(self) -> Product<'static, T> {
+        Product {
             precision: self.precision,
             ..Threads::One.into()
-        };
-        gemm(&mut out, Write::Replace, lhs, rhs, how);
+        }
     }
 
-    fn square<T: Real>(self) -> Buffer<T> {
-        Buffer::new(self.tokens * self.tokens)
+    /// `lhs · rhsᵀ` of all tokens with each other.
+    fn pairs<T: Real>(self, lhs: Matrix<'_, T>, rhs: Matrix<'_, T>) -> Buffer<T> {
+        let mut scores = Buffer::new(self.tokens * self.tokens);
+        let mut out = MatrixMut::new(&mut scores, self.tokens, self.tokens);
+        gemm(&mut out, Write::Replace, lhs, rhs.t(), self.product());
+        scores
     }
 
     fn scale(self) -> f64 {
@@ -64,9 +85,8 @@ impl Heads {
 
     /// The attention weights of a task.
     fn weights<T: Real>(self, qkv: &[T], task: usize) -> Buffer<T> {
-        let mut weights = self.square();
         let (queries, keys) = (self.part(qkv, task, QUERIES), self.part(qkv, task, KEYS));
-        self.product(&mut weights, queries, keys.t());
+        let mut weights = self.pairs(queries, keys);
         let scale = T::of(self.scale());
         for row in weights.chunks_exact_mut(self.tokens) {
             vectorised!({
@@ -93,42 +113,48 @@ impl Heads {
         min_chunks(self.tokens * (self.tokens + self.size))
     }
 
+    /// Calls `f` for every task.
+    fn each_task(self, f: impl Fn(usize) + Sync + Send) {
+        (0..self.batch * self.heads)
+            .into_par_iter()
+            .with_min_len(self.min_tasks())
+            .for_each(f);
+    }
+
     /// `[batch, tokens, hidden]` from `[batch, tokens, 3·hidden]`
     pub(crate) fn forward<T: Real>(self, qkv: &[T], mixed: &mut [T]) {
-        let mut heads = Buffer::new(mixed.len());
-        heads
-            .par_chunks_mut(self.len())
-            .with_min_len(self.min_tasks())
-            .enumerate()
-            .for_each(|(task, mixed)| {
-                let weights = self.weights(qkv, task);
-                let weights = Matrix::new(&weights, self.tokens, self.tokens);
-                self.product(mixed, weights, self.part(qkv, task, VALUES));
-            });
-        self.interleave::<T, 1>(&heads, mixed);
+        assert_eq!(PARTS * mixed.len(), qkv.len());
+        let mixed = Shared(mixed.as_mut_ptr());
+        self.each_task(|task| {
+            let weights = self.weights(qkv, task);
+            let weights = Matrix::new(&weights, self.tokens, self.tokens);
+            let values = self.part(qkv, task, VALUES);
+            // SAFETY: `mixed` is borrowed mutably, and each task writes its own head of its own image.
+            unsafe {
+                let mixed = self.result(mixed, task, 1, 0);
+                gemm_shared(mixed, Write::Replace, weights, values, self.product());
+            }
+        });
     }
 
     /// The gradient of `qkv` from that of the result.
     pub(crate) fn backward<T: Real>(self, qkv: &[T], grads: &[T], of_qkv: &mut [T]) {
-        let mut heads = Buffer::new(of_qkv.len());
-        heads
-            .par_chunks_mut(3 * self.len())
-            .with_min_len(self.min_tasks())
-            .enumerate()
-            .for_each(|(task, result)| self.backward_head(qkv, grads, task, result));
-        self.interleave::<T, 3>(&heads, of_qkv);
+        assert_eq!(qkv.len(), of_qkv.len());
+        let of_qkv = Shared(of_qkv.as_mut_ptr());
+        // SAFETY: `of_qkv` is borrowed mutably, and as long as `qkv`.
+        self.each_task(|task| unsafe { self.backward_head(qkv, grads, task, of_qkv) });
     }
 
     /// With weights `P = softmax(S)`, `∂S = P ∘ (∂P - rowsum(P ∘ ∂P))`.
-    fn backward_head<T: Real>(self, qkv: &[T], grads: &[T], task: usize, result: &mut [T]) {
-        let (image, head) = (task / self.heads, task % self.heads);
-        let start = image * self.tokens * self.hidden() + head * self.size;
-        let grads = Matrix::strided(&grads[start..], self.tokens, self.size, self.hidden());
+    ///
+    /// # Safety
+    /// `of_qkv` is valid for as many numbers as `qkv` has, and nobody else uses those of this task.
+    unsafe fn backward_head<T: Real>(self, qkv: &[T], grads: &[T], task: usize, of_qkv: Shared<T>) {
+        let grads = &grads[self.start(task, 1, 0)..];
+        let grads = Matrix::strided(grads, self.tokens, self.size, self.hidden());
         let part = |part| self.part(qkv, task, part);
         let weights = self.weights(qkv, task);
-        let matrix = |values| Matrix::new(values, self.tokens, self.tokens);
-        let mut scores = self.square();
-        self.product(&mut scores, grads, part(VALUES).t());
+        let mut scores = self.pairs(grads, part(VALUES));
         let scale = T::of(self.scale());
         let rows = scores.chunks_exact_mut(self.tokens);
         for (scores, weights) in rows.zip(weights.chunks_exact(self.tokens)) {
@@ -139,30 +165,19 @@ impl Heads {
                 }
             });
         }
-        let (queries, others) = result.split_at_mut(self.len());
-        let (keys, values) = others.split_at_mut(self.len());
-        self.product(queries, matrix(&scores), part(KEYS));
-        self.product(keys, matrix(&scores).t(), part(QUERIES));
-        self.product(values, matrix(&weights).t(), grads);
-    }
-
-    /// `[batch, tokens, parts·hidden]` from `[batch, heads, parts, tokens, size]`
-    fn interleave<T: Real, const PARTS: usize>(self, heads: &[T], result: &mut [T]) {
-        let row = PARTS * self.hidden();
-        result
-            .par_chunks_mut((self.tokens * row).max(1))
-            .zip(heads.par_chunks((self.tokens * row).max(1)))
-            .with_min_len(min_chunks(self.tokens * row))
-            .for_each(|(result, heads)| {
-                for (i, values) in heads.chunks_exact(self.len()).enumerate() {
-                    let (head, part) = (i / PARTS, i % PARTS);
-                    let column = part * self.hidden() + head * self.size;
-                    let values = values.chunks_exact(self.size);
-                    for (row, values) in result.chunks_exact_mut(row).zip(values) {
-                        row[column..column + self.size].copy_from_slice(values);
-                    }
-                }
-            });
+        let matrix = |values| Matrix::new(values, self.tokens, self.tokens);
+        let (scores, weights) = (matrix(&scores), matrix(&weights));
+        for (part, lhs, rhs) in [
+            (QUERIES, scores, part(KEYS)),
+            (KEYS, scores.t(), part(QUERIES)),
+            (VALUES, weights.t(), grads),
+        ] {
+            // SAFETY: as the caller vouches; the parts do not overlap.
+            unsafe {
+                let out = self.result(of_qkv, task, PARTS, part);
+                gemm_shared(out, Write::Replace, lhs, rhs, self.product());
+            }
+        }
     }
 }
 
@@ -171,7 +186,7 @@ impl Operation for Heads {
 
     fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
         // SAFETY: every head of every token is written.
-        let mut mixed = unsafe { unwritten(arguments[0].len() / 3) };
+        let mut mixed = unsafe { unwritten(arguments[0].len() / PARTS) };
         Heads::forward(*self, arguments[0], &mut mixed);
         (mixed, ())
     }

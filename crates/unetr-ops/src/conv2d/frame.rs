@@ -1,4 +1,4 @@
-use crate::cpu::{Buffer, Real};
+use crate::cpu::{Real, unwritten};
 
 /// Zeros behind each plane, so that vectors may reach over its end.
 const TAIL: usize = 16;
@@ -41,9 +41,13 @@ impl Frame {
         planes * self.plane() + 2 * TAIL
     }
 
-    /// A buffer for so many planes with borders of zeros; its pixels are anything.
-    pub(crate) fn buffer<T: Real>(self, planes: usize) -> Buffer<T> {
-        let mut buffer = Buffer::new(self.len(planes));
+    /// A buffer for so many planes with borders of zeros.
+    ///
+    /// # Safety
+    /// Its pixels are written before they are read.
+    pub(crate) unsafe fn buffer<T: Real>(self, planes: usize) -> Vec<T> {
+        // SAFETY: the borders and what lies behind the planes are written here, the pixels by the caller.
+        let mut buffer = unsafe { unwritten(self.len(planes)) };
         let (rows, tail) = buffer.split_at_mut(planes * self.plane());
         tail.fill(T::zero());
         for plane in rows.chunks_exact_mut(self.plane()) {

@@ -11,11 +11,12 @@ use super::frame::Frame;
 use super::geometry::Geometry;
 use super::kernel::Kernel;
 use super::matrix::sum_over_images;
-use crate::cpu::{Buffer, Real, Threads, Write, unwritten};
+use crate::cpu::{Real, Threads, Write, unwritten};
 
 /// The planes of one group of one image, framed.
-fn framed<T: Real>(frame: Frame, planes: &[T]) -> Buffer<T> {
-    let mut framed = frame.buffer(planes.len() / (frame.height * frame.width));
+fn framed<T: Real>(frame: Frame, planes: &[T]) -> Vec<T> {
+    // SAFETY: the planes are copied to it.
+    let mut framed = unsafe { frame.buffer(planes.len() / (frame.height * frame.width)) };
     frame.fill(&mut framed, planes);
     framed
 }

@@ -131,9 +131,32 @@ pub(crate) fn gemm<T: Real>(
     how: Product<'_, T>,
 ) {
     assert_eq!((out.rows, out.columns), (lhs.rows, rhs.columns));
+    assert!(end(out.rows, out.columns, out.row_stride, 1) <= out.data.len());
+    let out = Rows {
+        first: Shared(out.data.as_mut_ptr()),
+        stride: out.row_stride,
+    };
+    // SAFETY: every element of `out` lies inside its slice, as asserted, which is borrowed mutably.
+    unsafe { gemm_shared(out, write, lhs, rhs, how) };
+}
+
+/// [`gemm`] to a part of a matrix of which others write other parts.
+///
+/// # Safety
+/// `out` is valid for as many rows as `lhs` has and as many columns as `rhs`, for reading too if it is
+/// added to; nobody else uses these elements, and neither operand contains them.
+///
+/// # Panics
+/// As there.
+pub(crate) unsafe fn gemm_shared<T: Real>(
+    out: Rows<Shared<T>>,
+    write: Write,
+    lhs: Matrix<'_, T>,
+    rhs: Matrix<'_, T>,
+    how: Product<'_, T>,
+) {
     assert_eq!(lhs.columns, rhs.rows);
     assert!(how.bias.is_none_or(|bias| bias.len() == rhs.columns));
-    assert!(end(out.rows, out.columns, out.row_stride, 1) <= out.data.len());
     for m in [lhs, rhs] {
         assert!(end(m.rows, m.columns, m.row_stride, m.column_stride) <= m.data.len());
     }
@@ -149,16 +172,12 @@ pub(crate) fn gemm<T: Real>(
         rows,
         columns,
         depth,
-        out: Rows {
-            first: Shared(out.data.as_mut_ptr()),
-            stride: out.row_stride,
-        },
+        out,
         order,
         write,
         bias: how.bias,
     };
-    // SAFETY: both operands and every element of `out` lie inside their slices, as asserted above, and
-    // `out` is borrowed mutably, so that it overlaps neither of the others.
+    // SAFETY: both operands lie inside their slices, as asserted above; the caller vouches for `out`.
     unsafe { T::multiply(job, how.threads, how.precision) };
 }
 

@@ -5,18 +5,18 @@ use rayon::prelude::*;
 
 use super::cpu::{Op, Parameters, Weights};
 use super::forward::{Kept, Widths};
-use crate::cpu::{Buffer, Real, Threads, add_in_parallel, unwritten};
+use crate::cpu::{Real, Threads, add_in_parallel, unwritten};
 use crate::layer_norm::Gradients as Norm;
 
 /// What the gradients of the parameters are computed from, for every token one after the other: the
 /// inputs of the layers, as far as they are not kept, and the gradients of their results.
 struct Layers<T: Real> {
-    normed1: Buffer<T>,
-    of_qkv: Buffer<T>,
-    of_middle: Buffer<T>,
-    normed2: Buffer<T>,
-    of_hidden: Buffer<T>,
-    activated: Buffer<T>,
+    normed1: Vec<T>,
+    of_qkv: Vec<T>,
+    of_middle: Vec<T>,
+    normed2: Vec<T>,
+    of_hidden: Vec<T>,
+    activated: Vec<T>,
 }
 
 /// A part of it, to be written.
@@ -30,14 +30,18 @@ struct LayersPart<'a, T> {
 }
 
 impl<T: Real> Layers<T> {
-    fn new(widths: &Widths, tokens: usize) -> Self {
+    /// # Safety
+    /// Every part is written before it is read.
+    unsafe fn new(widths: &Widths, tokens: usize) -> Self {
+        // SAFETY: as the caller vouches.
+        let new = |width: usize| unsafe { unwritten(tokens * width) };
         Self {
-            normed1: Buffer::new(tokens * widths.hidden),
-            of_qkv: Buffer::new(tokens * widths.qkv),
-            of_middle: Buffer::new(tokens * widths.hidden),
-            normed2: Buffer::new(tokens * widths.hidden),
-            of_hidden: Buffer::new(tokens * widths.mlp),
-            activated: Buffer::new(tokens * widths.mlp),
+            normed1: new(widths.hidden),
+            of_qkv: new(widths.qkv),
+            of_middle: new(widths.hidden),
+            normed2: new(widths.hidden),
+            of_hidden: new(widths.mlp),
+            activated: new(widths.mlp),
         }
     }
 
@@ -124,9 +128,11 @@ impl Op {
     ) -> Vec<Option<Vec<T>>> {
         let widths = self.widths();
         let hidden = self.part(widths.hidden);
-        // SAFETY: every part is written.
-        let mut of_xs = unsafe { unwritten(p.xs.len()) };
-        let mut layers = Layers::new(&widths, p.xs.len() / widths.hidden);
+        // SAFETY: the backward pass of each part writes it.
+        let (mut of_xs, mut layers) = unsafe {
+            let layers = Layers::new(&widths, p.xs.len() / widths.hidden);
+            (unwritten(p.xs.len()), layers)
+        };
         let given =
             p.xs.par_chunks(hidden)
                 .zip(grads.par_chunks(hidden))
@@ -189,12 +195,12 @@ impl Op {
         self.gelu.forward_and_backward(hidden, activated, of_hidden);
         let (weight, bias) = p.norm2;
         self.norm.forward(middle, weight, bias, normed2);
-        let mut of_normed = Buffer::new(xs.len());
+        // SAFETY: the layers' gradients are written to them.
+        let (mut of_normed, mut of_mixed) = unsafe { (unwritten(xs.len()), unwritten(xs.len())) };
         p.linear1.input_gradient(of_hidden, &mut of_normed, threads);
         let norm2 = self.norm.backward(middle, weight, &of_normed, of_middle);
         add_in_parallel(of_middle, grads);
 
-        let mut of_mixed = Buffer::new(xs.len());
         p.projection
             .input_gradient(of_middle, &mut of_mixed, threads);
         let heads = self.heads_of(xs.len() / self.widths().hidden);

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Keep;
 use super::cpu::{Op, Parameters, Weights};
 use crate::attention::Heads;
-use crate::cpu::{Buffer, Real, Threads, Write, unwritten};
+use crate::cpu::{Real, Threads, Write, unwritten};
 
 /// Rows that a part should have at least: a layer's weights pass by once for every part.
 const ROWS: usize = 256;
@@ -14,12 +14,12 @@ const ROWS: usize = 256;
 /// What the forward pass keeps, for every token one after the other.
 #[derive(Debug)]
 pub(super) struct Kept<T: Real> {
-    pub(super) qkv: Buffer<T>,
-    pub(super) mixed: Buffer<T>,
+    pub(super) qkv: Vec<T>,
+    pub(super) mixed: Vec<T>,
     /// The sum after the attention.
-    pub(super) middle: Buffer<T>,
+    pub(super) middle: Vec<T>,
     /// The MLP's hidden layer before its GELU.
-    pub(super) hidden: Buffer<T>,
+    pub(super) hidden: Vec<T>,
 }
 
 /// A part of it, to be written.
@@ -31,13 +31,17 @@ struct KeptPart<'a, T> {
 }
 
 impl<T: Real> Kept<T> {
-    fn new(op: &Op, tokens: usize) -> Self {
+    /// # Safety
+    /// Every part is written before it is read.
+    unsafe fn new(op: &Op, tokens: usize) -> Self {
         let widths = op.widths();
+        // SAFETY: as the caller vouches.
+        let new = |width: usize| unsafe { unwritten(tokens * width) };
         Self {
-            qkv: Buffer::new(tokens * widths.qkv),
-            mixed: Buffer::new(tokens * widths.hidden),
-            middle: Buffer::new(tokens * widths.hidden),
-            hidden: Buffer::new(tokens * widths.mlp),
+            qkv: new(widths.qkv),
+            mixed: new(widths.hidden),
+            middle: new(widths.hidden),
+            hidden: new(widths.mlp),
         }
     }
 
@@ -118,18 +122,21 @@ impl Op {
         let tokens = p.xs.len() / self.widths().hidden;
         let kept = match keep {
             Keep::Activations => {
-                let mut kept = Kept::new(self, tokens);
+                // SAFETY: the forward pass of each part writes it.
+                let mut kept = unsafe { Kept::new(self, tokens) };
                 let parts = parts.zip(kept.parts(self));
                 parts.for_each(|((ys, xs), kept)| self.forward_part(p, xs, ys, kept));
                 kept
             }
             Keep::Input => {
                 parts.for_each(|(ys, xs)| {
-                    let mut kept = Kept::new(self, xs.len() / self.widths().hidden);
+                    // SAFETY: the forward pass writes all of it.
+                    let mut kept = unsafe { Kept::new(self, xs.len() / self.widths().hidden) };
                     let kept = kept.whole();
                     self.forward_part(p, xs, ys, kept);
                 });
-                Kept::new(self, 0)
+                // SAFETY: nothing is in it.
+                unsafe { Kept::new(self, 0) }
             }
         };
         (ys, kept)
@@ -149,7 +156,8 @@ impl Op {
             middle,
             hidden,
         } = kept;
-        let mut normed = Buffer::new(xs.len());
+        // SAFETY: the normalisation and the activation write them.
+        let (mut normed, mut activated) = unsafe { (unwritten(xs.len()), unwritten(hidden.len())) };
         self.norm.forward(xs, p.norm1.0, p.norm1.1, &mut normed);
         p.qkv.forward(&normed, qkv, Write::Replace, threads);
         let heads = self.heads_of(xs.len() / self.widths().hidden);
@@ -158,7 +166,6 @@ impl Op {
         p.projection.forward(mixed, middle, Write::Add, threads);
         self.norm.forward(middle, p.norm2.0, p.norm2.1, &mut normed);
         p.linear1.forward(&normed, hidden, Write::Replace, threads);
-        let mut activated = Buffer::new(hidden.len());
         self.gelu.forward(hidden, &mut activated);
         ys.copy_from_slice(middle);
         p.linear2.forward(&activated, ys, Write::Add, threads);

@@ -4,7 +4,7 @@ use super::forward::{Block, FIRST, Kept, SECOND, SHORTCUT};
 use super::plane::{Norm, undo_last_activation};
 use crate::conv2d::Kernel;
 use crate::conv2d::correlate::weight_gradient;
-use crate::cpu::{Buffer, Real, Write, add, unwritten};
+use crate::cpu::{Real, Write, add, unwritten};
 
 impl<T: Real> Block<'_, T> {
     /// The gradients of the arguments, as far as they are wanted; that of the inputs one after the
@@ -64,20 +64,22 @@ impl<T: Real> Block<'_, T> {
     ) -> Vec<ConvGradients<T>> {
         let (frame, pixels, slope) = (self.frame, self.op.pixels(), self.slope());
         let (first, norms) = (&forward.planes[..self.len()], forward.norms);
-        let mut rectified = Buffer::new(self.len());
+        // SAFETY: each is written, channel by channel or by a convolution, before it is read.
+        let (mut rectified, mut hidden, mut framed, mut of_hidden) = unsafe {
+            let outputs = self.op.sizes.outputs;
+            let (hidden, framed) = (frame.buffer(outputs), frame.buffer(outputs));
+            (unwritten(self.len()), hidden, framed, unwritten(self.len()))
+        };
         self.each_channel(&mut rectified, pixels, |channel, result| {
             let (ys, grads) = (self.plane(forward.ys, channel), self.plane(grads, channel));
             undo_last_activation(ys, grads, slope, result);
         });
 
-        let mut hidden = frame.buffer(self.op.sizes.outputs);
         self.each_channel(&mut hidden, frame.plane(), |channel, hidden| {
             norms[FIRST][channel].activate(self.plane(first, channel), slope, frame, hidden);
         });
-        let mut framed = frame.buffer(self.op.sizes.outputs);
         let of_second =
             self.conv_gradients(wanted, SECOND, &hidden, forward, &rectified, &mut framed);
-        let mut of_hidden = Buffer::new(self.len());
         let convolve = |conv: usize, framed: &[T], result: &mut [T], write| {
             turned[conv].convolve(framed, result, write, self.threads);
         };

@@ -7,7 +7,7 @@ use super::cpu::Op;
 use super::plane::Norm;
 use crate::Keep;
 use crate::conv2d::{Frame, Kernel};
-use crate::cpu::{Buffer, Real, Threads, Write, unwritten};
+use crate::cpu::{Real, Threads, Write, unwritten};
 
 pub(super) const FIRST: usize = 0;
 pub(super) const SECOND: usize = 1;
@@ -33,7 +33,7 @@ pub(super) struct Conv<'a, T: Real> {
 /// that is normalised.
 #[derive(Debug)]
 pub(super) struct Kept<T: Real> {
-    pub(super) planes: Buffer<T>,
+    pub(super) planes: Vec<T>,
     /// `[batch][convolution][channel]`
     pub(super) norms: Vec<Vec<Vec<Norm<T>>>>,
 }
@@ -75,8 +75,9 @@ impl<'a, T: Real> Block<'a, T> {
     }
 
     /// The framed inputs of an image, one after the other along the channels.
-    pub(super) fn framed_input(&self, image: usize) -> Buffer<T> {
-        let mut framed = self.frame.buffer(self.op.sizes.inputs);
+    pub(super) fn framed_input(&self, image: usize) -> Vec<T> {
+        // SAFETY: all inputs are copied to it.
+        let mut framed = unsafe { self.frame.buffer(self.op.sizes.inputs) };
         let mut first = 0;
         for (input, &channels) in self.inputs.iter().zip(&self.op.inputs) {
             let size = channels * self.op.pixels();
@@ -130,9 +131,13 @@ impl<'a, T: Real> Block<'a, T> {
     pub(super) fn forward(&self, keep: Keep) -> (Vec<T>, Kept<T>) {
         let keep = keep == Keep::Activations;
         let (batch, convs) = (self.op.sizes.batch, self.convs.len());
-        // SAFETY: every channel of every image is written: with the shortcut or the input first.
-        let mut ys = unsafe { unwritten(batch * self.len()) };
-        let mut planes = Buffer::new(if keep { batch * convs * self.len() } else { 0 });
+        let kept_images = if keep { batch } else { 0 };
+        // SAFETY: every channel of every image is written: of the result with the shortcut or the input
+        // first, of the planes by the convolutions.
+        let (mut ys, mut planes) = unsafe {
+            let planes = unwritten(kept_images * convs * self.len());
+            (unwritten(batch * self.len()), planes)
+        };
         let norms = if keep {
             ys.par_chunks_mut(self.len())
                 .zip(planes.par_chunks_mut(convs * self.len()))
@@ -143,7 +148,8 @@ impl<'a, T: Real> Block<'a, T> {
             ys.par_chunks_mut(self.len())
                 .enumerate()
                 .for_each(|(image, ys)| {
-                    let mut planes = Buffer::new(convs * self.len());
+                    // SAFETY: the convolutions write them.
+                    let mut planes = unsafe { unwritten(convs * self.len()) };
                     self.forward_image(image, ys, &mut planes);
                 });
             Vec::new()
@@ -157,7 +163,8 @@ impl<'a, T: Real> Block<'a, T> {
         let (second, shortcut) = others.split_at_mut(self.len());
         let framed = self.framed_input(image);
         let mut norms = vec![self.convolve(FIRST, &framed, first)];
-        let mut hidden = frame.buffer(self.op.sizes.outputs);
+        // SAFETY: the activation writes every channel.
+        let mut hidden = unsafe { frame.buffer(self.op.sizes.outputs) };
         self.each_channel(&mut hidden, frame.plane(), |channel, hidden| {
             norms[FIRST][channel].activate(self.plane(first, channel), self.slope(), frame, hidden);
         });
