@@ -12,6 +12,8 @@ pub(crate) const UNITS: usize = 768;
 const STRIP: usize = 144;
 /// Lines of an operand that are worth a thread.
 const LINES: usize = 64;
+/// Units of the depth that are packed for all panels before the next ones.
+const CHUNK: usize = 32;
 /// Tiles whose rows are turned into columns at a time: whole cache lines of the result.
 const TURNED: usize = 4;
 
@@ -252,12 +254,18 @@ impl<T: Real> Job<'_, T> {
         let mut packed = Aligned::new(padded * all);
         let mut rest = &mut *packed;
         for block in blocks {
-            for lines in tiles(rows.clone(), height) {
-                let (tile, others) = rest.split_at_mut(height * units::<T, F>(&block));
-                rest = others;
-                // SAFETY: the lines and the depth are parts of those that the caller vouches for.
-                unsafe { F::pack(&self.rows, lines, block.clone(), height, tile.as_mut_ptr()) };
-            }
+            let (panels, others) = rest.split_at_mut(padded * units::<T, F>(&block));
+            rest = others;
+            // SAFETY: as the caller vouches; there is room for the panels of all rows.
+            unsafe {
+                pack::<T, F>(
+                    &self.rows,
+                    tiles(rows.clone(), height),
+                    height,
+                    &block,
+                    panels,
+                )
+            };
         }
         Some(packed)
     }
@@ -272,14 +280,9 @@ impl<T: Real> Job<'_, T> {
         block: &Range<usize>,
         strip: &mut [T],
     ) {
-        let mut rest = strip;
-        for panel in panels::<T, F>(columns) {
-            let width = panel.len().next_multiple_of(F::registers().lanes);
-            let (to, others) = rest.split_at_mut(units::<T, F>(block) * width);
-            rest = others;
-            // SAFETY: as above; `to` has room for the panel.
-            unsafe { F::pack(&self.columns, panel, block.clone(), width, to.as_mut_ptr()) };
-        }
+        let lanes = F::registers().lanes;
+        // SAFETY: as the caller vouches; there is room for the panels of a strip.
+        unsafe { pack::<T, F>(&self.columns, panels::<T, F>(columns), lanes, block, strip) };
     }
 
     /// Multiplies a tile's rows with a strip, to the rows of the result; by way of `sums` if they end
@@ -359,6 +362,38 @@ impl<T: Real> Job<'_, T> {
     }
 }
 
+/// Packs part of the depth of an operand's lines, panel after panel, each filled up with zeros to a
+/// multiple of `granule` lines.
+///
+/// # Safety
+/// The operand holds the lines of the panels and this depth; `to` has room for them.
+unsafe fn pack<T: Real, F: Format<T>>(
+    from: &Operand<T>,
+    panels: impl Iterator<Item = Range<usize>> + Clone,
+    granule: usize,
+    depth: &Range<usize>,
+    to: &mut [T],
+) {
+    // Lines that lie side by side are read on from one panel to the next.
+    let chunk = match from.contiguous {
+        Contiguous::Depth => depth.len(),
+        Contiguous::Lines => CHUNK * F::NUMBERS,
+    };
+    for start in depth.clone().step_by(chunk.max(1)) {
+        let part = start..depth.end.min(start + chunk);
+        let before = units::<T, F>(&(depth.start..start));
+        let mut rest = &mut *to;
+        for panel in panels.clone() {
+            let width = panel.len().next_multiple_of(granule);
+            let (to, others) = rest.split_at_mut(units::<T, F>(depth) * width);
+            rest = others;
+            let to = to[before * width..].as_mut_ptr();
+            // SAFETY: as the caller vouches; the panel has room for its part of the depth.
+            unsafe { F::pack(from, panel, part.clone(), width, to) };
+        }
+    }
+}
+
 /// The first of some numbers, which are left with the others.
 fn take<'a, T>(numbers: &mut &'a [T], count: usize) -> &'a [T] {
     let (first, others) = numbers.split_at(count);
@@ -367,7 +402,7 @@ fn take<'a, T>(numbers: &mut &'a [T], count: usize) -> &'a [T] {
 }
 
 /// The rows of each tile.
-fn tiles(rows: Range<usize>, height: usize) -> impl Iterator<Item = Range<usize>> {
+fn tiles(rows: Range<usize>, height: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     let end = rows.end;
     rows.step_by(height)
         .map(move |first| first..end.min(first + height))
@@ -379,7 +414,9 @@ fn units<T: Real, F: Format<T>>(depth: &Range<usize>) -> usize {
 }
 
 /// The columns of each panel of a strip.
-fn panels<T: Real, F: Format<T>>(columns: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+fn panels<T: Real, F: Format<T>>(
+    columns: &Range<usize>,
+) -> impl Iterator<Item = Range<usize>> + Clone + use<T, F> {
     let lanes = F::registers().lanes;
     even(columns.clone(), VECTORS * lanes, lanes)
 }
