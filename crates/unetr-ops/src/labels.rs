@@ -47,11 +47,7 @@ pub(crate) fn check_labels(op: &'static str, logits: &Tensor, labels: &Tensor) -
 }
 
 /// The labels of a CPU tensor as class indices, each checked to be one.
-pub(crate) fn class_indices(
-    op: &'static str,
-    labels: &Tensor,
-    classes: usize,
-) -> Result<Vec<usize>> {
+pub(crate) fn class_indices(op: &'static str, labels: &Tensor, classes: usize) -> Result<Vec<u32>> {
     let labels = labels.flatten_all()?;
     match labels.dtype() {
         DType::U8 => checked(op, labels.to_vec1::<u8>()?, classes),
@@ -60,15 +56,24 @@ pub(crate) fn class_indices(
     }
 }
 
-fn checked<L: Into<i64>>(op: &'static str, labels: Vec<L>, classes: usize) -> Result<Vec<usize>> {
-    labels
-        .into_iter()
-        .map(|label| {
-            let label = label.into();
-            match usize::try_from(label) {
-                Ok(class) if class < classes => Ok(class),
-                _ => Err(OpError::Label { op, label, classes }.into()),
-            }
-        })
-        .collect()
+fn checked<L: Copy + Into<i64>>(
+    op: &'static str,
+    labels: Vec<L>,
+    classes: usize,
+) -> Result<Vec<u32>> {
+    let valid = 0..classes as i64;
+    let mut all_valid = true;
+    let indices = labels.iter().map(|&label| {
+        let label = label.into();
+        all_valid &= valid.contains(&label);
+        label as u32
+    });
+    let indices = indices.collect();
+    if all_valid {
+        return Ok(indices);
+    }
+    let labels = labels.into_iter().map(Into::into);
+    let found = labels.into_iter().find(|label| !valid.contains(label));
+    let label = found.unwrap_or_default();
+    Err(OpError::Label { op, label, classes }.into())
 }

@@ -54,7 +54,7 @@ impl Sizes {
 pub(crate) struct PixelBlock<'a, T> {
     pub(crate) softmax: SoftmaxBlock<'a, T>,
     /// The class of each pixel.
-    pub(crate) labels: &'a [usize],
+    pub(crate) labels: &'a [u32],
     pub(crate) sizes: Sizes,
     image: &'a [T],
 }
@@ -148,7 +148,7 @@ pub(crate) fn apply(
 
 struct Op<L> {
     loss: L,
-    labels: Vec<usize>,
+    labels: Vec<u32>,
     sizes: Sizes,
 }
 
@@ -161,7 +161,7 @@ impl<L: PixelLoss> Op<L> {
     fn each_block<T: Real>(
         &self,
         image: &[T],
-        labels: &[usize],
+        labels: &[u32],
         mut visit: impl FnMut(PixelBlock<'_, T>),
     ) {
         for_each_softmax(image, self.sizes.classes, |softmax| {

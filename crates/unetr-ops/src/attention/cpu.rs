@@ -49,7 +49,7 @@ impl Heads {
     ///
     /// # Safety
     /// There is such a task.
-    unsafe fn result<T>(
+    unsafe fn result<T: Real>(
         self,
         result: Shared<T>,
         task: usize,

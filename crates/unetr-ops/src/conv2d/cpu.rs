@@ -46,25 +46,59 @@ impl Convolution {
         }
     }
 
-    fn product<T: Real>(&self, direction: Direction, xs: &[T], weight: &[T]) -> Vec<T> {
+    /// The convolution.
+    fn convolve<T: Real>(&self, input: &[T], weight: &[T]) -> Vec<T> {
         let g = &self.geometry;
-        match (direction, g.frame()) {
-            (Direction::Forward, Some(frame)) => same::forward(g, frame, xs, weight),
-            (Direction::Forward, None) => matrix::forward(g, xs, weight),
-            (Direction::Transposed, Some(frame)) => same::input_gradient(g, frame, xs, weight),
-            (Direction::Transposed, None) => matrix::input_gradient(g, xs, weight),
+        match g.frame() {
+            Some(frame) => same::forward(g, frame, input, weight),
+            None => matrix::products(g, input, Some(weight), None)
+                .0
+                .unwrap_or_default(),
         }
     }
 
-    fn weight_gradient<T: Real>(&self, xs: &[T], grads: &[T]) -> Vec<T> {
+    /// The transposed convolution.
+    fn transpose<T: Real>(&self, output: &[T], weight: &[T]) -> Vec<T> {
         let g = &self.geometry;
-        let (input, output) = match self.direction {
-            Direction::Forward => (xs, grads),
-            Direction::Transposed => (grads, xs),
-        };
+        match g.frame() {
+            Some(frame) => same::input_gradient(g, frame, output, weight),
+            None => matrix::input_gradient(g, output, weight),
+        }
+    }
+
+    /// The gradients of the operation's input and of the weight, if they are wanted.
+    fn gradients<T: Real>(
+        &self,
+        xs: &[T],
+        weight: &[T],
+        grads: &[T],
+        wanted: [bool; 2],
+    ) -> [Option<Vec<T>>; 2] {
+        let g = &self.geometry;
+        match (self.direction, g.frame()) {
+            // Both see the same patches.
+            (Direction::Transposed, None) => {
+                let (weight, xs) = (wanted[0].then_some(weight), wanted[1].then_some(xs));
+                matrix::products(g, grads, weight, xs).into()
+            }
+            (Direction::Transposed, _) => [
+                wanted[0].then(|| self.convolve(grads, weight)),
+                wanted[1].then(|| self.weight_gradient(grads, xs)),
+            ],
+            (Direction::Forward, _) => [
+                wanted[0].then(|| self.transpose(grads, weight)),
+                wanted[1].then(|| self.weight_gradient(xs, grads)),
+            ],
+        }
+    }
+
+    fn weight_gradient<T: Real>(&self, input: &[T], output: &[T]) -> Vec<T> {
+        let g = &self.geometry;
         match g.frame() {
             Some(frame) => same::weight_gradient(g, frame, input, output),
-            None => matrix::weight_gradient(g, input, output),
+            None => matrix::products(g, input, None, Some(output))
+                .1
+                .unwrap_or_default(),
         }
     }
 }
@@ -82,7 +116,11 @@ impl Operation for Convolution {
     type Kept<T: Real> = ();
 
     fn forward<T: Real>(&self, arguments: &[&[T]], _: Keep) -> (Vec<T>, ()) {
-        let mut ys = self.product(self.direction, arguments[0], arguments[1]);
+        let (xs, weight) = (arguments[0], arguments[1]);
+        let mut ys = match self.direction {
+            Direction::Forward => self.convolve(xs, weight),
+            Direction::Transposed => self.transpose(xs, weight),
+        };
         if let Some(bias) = arguments.get(2) {
             let (_, _, height, width) = self.shape();
             let channels = ys.par_chunks_mut((height * width).max(1)).enumerate();
@@ -93,14 +131,12 @@ impl Operation for Convolution {
 
     fn backward<T: Real>(&self, pass: Backward<'_, T, ()>) -> Vec<Option<Vec<T>>> {
         let (_, channels, height, width) = self.shape();
-        let back = match self.direction {
-            Direction::Forward => Direction::Transposed,
-            Direction::Transposed => Direction::Forward,
-        };
-        pass.each(|argument| match argument {
-            0 => self.product(back, pass.grads, pass.arguments[1]),
-            1 => self.weight_gradient(pass.arguments[0], pass.grads),
-            _ => bias_gradient(pass.grads, channels, height * width),
-        })
+        let (xs, weight, grads) = (pass.arguments[0], pass.arguments[1], pass.grads);
+        let wanted = [pass.wanted[0], pass.wanted[1]];
+        let mut gradients = self.gradients(xs, weight, grads, wanted).to_vec();
+        if let Some(&wanted) = pass.wanted.get(2) {
+            gradients.push(wanted.then(|| bias_gradient(grads, channels, height * width)));
+        }
+        gradients
     }
 }

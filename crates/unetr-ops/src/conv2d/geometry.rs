@@ -115,13 +115,14 @@ impl Geometry {
     }
 
     /// The frame in which the direct kernels compute this convolution: those of stride 1 with an odd
-    /// kernel that keep the resolution.
+    /// kernel of several taps that keep the resolution.
     pub(super) fn frame(&self) -> Option<Frame> {
         let reach = |kernel: usize| kernel.saturating_sub(1) * self.dilation;
         let same = |kernel: usize| kernel % 2 == 1 && reach(kernel) == 2 * self.padding;
         let keeps = self.stride == 1 && same(self.kernel_height) && same(self.kernel_width);
         let sizes = (self.height, self.width);
-        (keeps && sizes == (self.out_height, self.out_width)).then_some(Frame {
+        let taps = self.kernel_height * self.kernel_width;
+        (keeps && taps > 1 && sizes == (self.out_height, self.out_width)).then_some(Frame {
             height: self.height,
             width: self.width,
             rows: self.padding,

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::patches::{gather, scatter};
-use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, Write, add, gemm};
+use crate::cpu::{Buffer, Matrix, MatrixMut, Real, Threads, Write, add, gemm, unwritten};
 
 /// Elements of the patch buffer.
 const BUFFER: usize = 128 * 1024;
@@ -34,53 +34,89 @@ impl Geometry {
         self.patch_size() * self.strip() * self.out_width
     }
 
+    /// Whether every output pixel sees the pixel at its own place alone, so that planes are patches.
+    fn pointwise(&self) -> bool {
+        (
+            self.kernel_height,
+            self.kernel_width,
+            self.stride,
+            self.padding,
+        ) == (1, 1, 1, 0)
+    }
+
     /// The patches of a strip of output rows: `[patch size, rows·out_width]`.
     fn patches<'a, T: Real>(
         &self,
-        input: &[T],
+        input: &'a [T],
         buffer: &'a mut [T],
         (start, rows): (usize, usize),
     ) -> Matrix<'a, T> {
+        if self.pointwise() {
+            let plane = self.height * self.width;
+            let (input, pixels) = (&input[start * self.width..], rows * self.width);
+            return Matrix::strided(input, self.group_inputs(), pixels, plane);
+        }
         gather(self, input, buffer, start, rows);
         Matrix::new(buffer, self.patch_size(), rows * self.out_width)
     }
 }
 
-/// `output = weight · patches(input)`
-pub(super) fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T]) -> Vec<T> {
+/// `weight · patches(input)`, and `Σ output · patches(input)ᵀ` over the images, which is the gradient of
+/// the weight; of both those whose other factor is there.
+pub(super) fn products<T: Real>(
+    g: &Geometry,
+    input: &[T],
+    weight: Option<&[T]>,
+    output: Option<&[T]>,
+) -> (Option<Vec<T>>, Option<Vec<T>>) {
     let (in_plane, out_plane) = (g.height * g.width, g.out_height * g.out_width);
     let (in_task, out_task) = (g.group_inputs() * in_plane, g.group_outputs() * out_plane);
     let weight_task = g.group_outputs() * g.patch_size();
-    let threads = Threads::inside(g.batch * g.groups);
-    let mut output = vec![T::zero(); g.batch * g.outputs * out_plane];
-    if output.is_empty() {
-        return output;
-    }
-    output
-        .par_chunks_mut(out_task)
+    let tasks = g.batch * g.groups;
+    let threads = Threads::inside(tasks);
+    // SAFETY: the product of each strip writes all of its pixels.
+    let mut convolved = weight.map(|_| unsafe { unwritten(tasks * out_task) });
+    let parts: Vec<Option<&mut [T]>> = match &mut convolved {
+        Some(convolved) if out_task > 0 => convolved.chunks_mut(out_task).map(Some).collect(),
+        _ => (0..tasks).map(|_| None).collect(),
+    };
+    let shares: Vec<Vec<T>> = parts
+        .into_par_iter()
         .enumerate()
-        .for_each(|(task, output)| {
+        .map(|(task, mut convolved)| {
             let input = &input[task * in_task..][..in_task];
-            let weight = &weight[task % g.groups * weight_task..][..weight_task];
-            let weight = Matrix::new(weight, g.group_outputs(), g.patch_size());
+            let weight = weight.map(|weight| {
+                let weight = &weight[task % g.groups * weight_task..][..weight_task];
+                Matrix::new(weight, g.group_outputs(), g.patch_size())
+            });
+            let output = output.map(|output| &output[task * out_task..][..out_task]);
+            let mut share = vec![T::zero(); output.map_or(0, |_| weight_task)];
             let mut buffer = Buffer::new(g.buffer_len());
             for (start, rows) in g.strips() {
-                let mut out = MatrixMut {
-                    data: &mut output[start * g.out_width..],
-                    rows: g.group_outputs(),
-                    columns: rows * g.out_width,
-                    row_stride: out_plane,
-                };
-                gemm(
-                    &mut out,
-                    Write::Replace,
-                    weight,
-                    g.patches(input, &mut buffer, (start, rows)),
-                    threads.into(),
-                );
+                let patches = g.patches(input, &mut buffer, (start, rows));
+                let pixels = start * g.out_width;
+                if let (Some(weight), Some(convolved)) = (weight, &mut convolved) {
+                    let mut out = MatrixMut {
+                        data: &mut convolved[pixels..],
+                        rows: g.group_outputs(),
+                        columns: patches.columns,
+                        row_stride: out_plane,
+                    };
+                    gemm(&mut out, Write::Replace, weight, patches, threads.into());
+                }
+                if let Some(output) = output {
+                    let output = &output[pixels..];
+                    let output =
+                        Matrix::strided(output, g.group_outputs(), patches.columns, out_plane);
+                    let mut out = MatrixMut::new(&mut share, g.group_outputs(), g.patch_size());
+                    gemm(&mut out, Write::Add, output, patches.t(), threads.into());
+                }
             }
-        });
-    output
+            share
+        })
+        .collect();
+    let gradient = output.map(|_| sum_over_images(g, &shares));
+    (convolved, gradient)
 }
 
 /// `input = patches⁻¹(weightᵀ · output)`: what each output pixel saw gets its share back.
@@ -89,7 +125,12 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
     let (in_task, out_task) = (g.group_inputs() * in_plane, g.group_outputs() * out_plane);
     let weight_task = g.group_outputs() * g.patch_size();
     let threads = Threads::inside(g.batch * g.groups);
-    let mut input = vec![T::zero(); g.batch * g.inputs * in_plane];
+    let size = g.batch * g.inputs * in_plane;
+    let mut input = match g.pointwise() || g.halves() {
+        // SAFETY: each strip writes all of its pixels.
+        true => unsafe { unwritten(size) },
+        false => vec![T::zero(); size],
+    };
     if input.is_empty() {
         return input;
     }
@@ -105,6 +146,16 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                 let columns = rows * g.out_width;
                 let strip = &output[start * g.out_width..];
                 let output = Matrix::strided(strip, g.group_outputs(), columns, out_plane);
+                if g.pointwise() {
+                    let mut out = MatrixMut {
+                        data: &mut input[start * g.width..],
+                        rows: g.group_inputs(),
+                        columns,
+                        row_stride: in_plane,
+                    };
+                    gemm(&mut out, Write::Replace, weight.t(), output, threads.into());
+                    continue;
+                }
                 let mut out = MatrixMut {
                     data: &mut buffer,
                     rows: g.patch_size(),
@@ -116,38 +167,6 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
             }
         });
     input
-}
-
-/// `weight = Σ output · patches(input)ᵀ` over the images.
-pub(super) fn weight_gradient<T: Real>(g: &Geometry, input: &[T], output: &[T]) -> Vec<T> {
-    let (in_plane, out_plane) = (g.height * g.width, g.out_height * g.out_width);
-    let (in_task, out_task) = (g.group_inputs() * in_plane, g.group_outputs() * out_plane);
-    let weight_task = g.group_outputs() * g.patch_size();
-    let threads = Threads::inside(g.batch * g.groups);
-    let shares: Vec<Vec<T>> = (0..g.batch * g.groups)
-        .into_par_iter()
-        .map(|task| {
-            let input = &input[task * in_task..][..in_task];
-            let output = &output[task * out_task..][..out_task];
-            let mut share = vec![T::zero(); weight_task];
-            let mut buffer = Buffer::new(g.buffer_len());
-            for (start, rows) in g.strips() {
-                let columns = rows * g.out_width;
-                let strip = &output[start * g.out_width..];
-                let output = Matrix::strided(strip, g.group_outputs(), columns, out_plane);
-                let mut out = MatrixMut {
-                    data: &mut share,
-                    rows: g.group_outputs(),
-                    columns: g.patch_size(),
-                    row_stride: g.patch_size(),
-                };
-                let patches = g.patches(input, &mut buffer, (start, rows));
-                gemm(&mut out, Write::Add, output, patches.t(), threads.into());
-            }
-            share
-        })
-        .collect();
-    sum_over_images(g, &shares)
 }
 
 /// The weight from its shares, one for every group of every image.

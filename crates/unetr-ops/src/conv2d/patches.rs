@@ -16,6 +16,7 @@ struct Run {
 
 /// The run of tap `(row, column)` of channel `channel` in output row `out_row`; `None` where the
 /// whole row lies in the padding.
+#[inline(always)]
 fn run(g: &Geometry, channel: usize, tap: (usize, usize), out_row: usize) -> Option<Run> {
     let y = (out_row * g.stride + tap.0 * g.dilation).checked_sub(g.padding)?;
     if y >= g.height {
@@ -41,6 +42,7 @@ fn run(g: &Geometry, channel: usize, tap: (usize, usize), out_row: usize) -> Opt
 
 /// Calls `visit` for every row of the patch matrix in every output row of a strip, with the
 /// position in the matrix.
+#[inline(always)]
 fn for_each_run(
     g: &Geometry,
     start: usize,
@@ -60,6 +62,23 @@ fn for_each_run(
     }
 }
 
+impl Geometry {
+    /// Whether every output pixel sees two by two pixels that no other one sees.
+    pub(super) fn halves(&self) -> bool {
+        let sizes = (self.kernel_height, self.kernel_width, self.stride);
+        sizes == (2, 2, 2)
+            && (self.padding, self.dilation) == (0, 1)
+            && (self.height, self.width) == (2 * self.out_height, 2 * self.out_width)
+    }
+
+    /// Where the input's row is that output row `row` sees at row `tap % 2` of channel `tap / 2`.
+    #[inline(always)]
+    fn halved_row(&self, tap: usize, row: usize) -> Range<usize> {
+        let first = (tap / 2 * self.height + 2 * row + tap % 2) * self.width;
+        first..first + self.width
+    }
+}
+
 /// Writes the patches of output rows `start..start + rows` of one group to `patches`.
 pub(super) fn gather<T: Real>(
     g: &Geometry,
@@ -68,25 +87,48 @@ pub(super) fn gather<T: Real>(
     start: usize,
     rows: usize,
 ) {
-    for_each_run(g, start, rows, |position, run| {
-        let patches = &mut patches[position..][..g.out_width];
-        let Some(Run { columns, first }) = run else {
-            patches.fill(T::zero());
-            return;
-        };
-        patches[..columns.start].fill(T::zero());
-        patches[columns.end..].fill(T::zero());
-        let inside = &mut patches[columns];
-        let pixels = &input[first..];
-        match g.stride {
-            1 => inside.copy_from_slice(&pixels[..inside.len()]),
-            2 => vectorised!(copy(inside, pixels.iter().step_by(2))),
-            stride => copy(inside, pixels.iter().step_by(stride)),
+    if g.halves() {
+        return vectorised!({
+            let taps = patches.chunks_exact_mut(2 * rows * g.out_width);
+            for (tap, both) in taps.enumerate() {
+                let (left, right) = both.split_at_mut(rows * g.out_width);
+                let left = left.chunks_exact_mut(g.out_width);
+                let right = right.chunks_exact_mut(g.out_width);
+                for (row, (left, right)) in left.zip(right).enumerate() {
+                    let (pairs, _) = input[g.halved_row(tap, start + row)].as_chunks::<2>();
+                    for ((left, right), &pair) in left.iter_mut().zip(right).zip(pairs) {
+                        [*left, *right] = pair;
+                    }
+                }
+            }
+        });
+    }
+    vectorised!(for_each_run(
+        g,
+        start,
+        rows,
+        #[inline(always)]
+        |position, run| {
+            let patches = &mut patches[position..][..g.out_width];
+            let Some(Run { columns, first }) = run else {
+                patches.fill(T::zero());
+                return;
+            };
+            patches[..columns.start].fill(T::zero());
+            patches[columns.end..].fill(T::zero());
+            let inside = &mut patches[columns];
+            let pixels = &input[first..];
+            match g.stride {
+                1 => inside.copy_from_slice(&pixels[..inside.len()]),
+                2 => copy(inside, pixels.iter().step_by(2)),
+                stride => copy(inside, pixels.iter().step_by(stride)),
+            }
         }
-    });
+    ));
 }
 
-/// Adds the patches of output rows `start..start + rows` of one group to the pixels they came from.
+/// Adds the patches of output rows `start..start + rows` of one group to the pixels they came from; where
+/// nothing else does, writes them.
 pub(super) fn scatter<T: Real>(
     g: &Geometry,
     patches: &[T],
@@ -94,18 +136,40 @@ pub(super) fn scatter<T: Real>(
     start: usize,
     rows: usize,
 ) {
-    for_each_run(g, start, rows, |position, run| {
-        let Some(Run { columns, first }) = run else {
-            return;
-        };
-        let inside = &patches[position..][..g.out_width][columns];
-        let pixels = &mut input[first..];
-        match g.stride {
-            1 => vectorised!(add(pixels.iter_mut(), inside)),
-            2 => vectorised!(add(pixels.iter_mut().step_by(2), inside)),
-            stride => add(pixels.iter_mut().step_by(stride), inside),
+    if g.halves() {
+        return vectorised!({
+            let taps = patches.chunks_exact(2 * rows * g.out_width);
+            for (tap, both) in taps.enumerate() {
+                let (left, right) = both.split_at(rows * g.out_width);
+                let left = left.chunks_exact(g.out_width);
+                let right = right.chunks_exact(g.out_width);
+                for (row, (left, right)) in left.zip(right).enumerate() {
+                    let (pairs, _) = input[g.halved_row(tap, start + row)].as_chunks_mut::<2>();
+                    for ((&left, &right), pair) in left.iter().zip(right).zip(pairs) {
+                        *pair = [left, right];
+                    }
+                }
+            }
+        });
+    }
+    vectorised!(for_each_run(
+        g,
+        start,
+        rows,
+        #[inline(always)]
+        |position, run| {
+            let Some(Run { columns, first }) = run else {
+                return;
+            };
+            let inside = &patches[position..][..g.out_width][columns];
+            let pixels = &mut input[first..];
+            match g.stride {
+                1 => add(pixels.iter_mut(), inside),
+                2 => add(pixels.iter_mut().step_by(2), inside),
+                stride => add(pixels.iter_mut().step_by(stride), inside),
+            }
         }
-    });
+    ));
 }
 
 #[inline(always)]

@@ -21,10 +21,10 @@ impl<T: Real> SoftmaxBlock<'_, T> {
     }
 
     /// The probability of each pixel's label, then zeros.
-    pub(crate) fn hits(&self, labels: &[usize]) -> [T; BLOCK] {
+    pub(crate) fn hits(&self, labels: &[u32]) -> [T; BLOCK] {
         let mut hits = [T::zero(); BLOCK];
         for (i, (hit, &label)) in hits.iter_mut().zip(labels).enumerate() {
-            *hit = self.class(label)[i];
+            *hit = self.class(label as usize)[i];
         }
         hits
     }

@@ -9,31 +9,45 @@ const RUN: usize = 4096;
 /// Enough for several vectors, so that an addition need not wait for the one before.
 const LANES: usize = 64;
 
-/// Sums of terms of the elements of two slices of one length, in one pass.
+/// Sums of terms of the elements of slices of one length, in one pass; to be called where code is
+/// [`vectorised`] already.
+#[expect(clippy::needless_range_loop, reason = "a lane of several arrays")]
 #[inline(always)]
-fn lane_sums<T: Real, const N: usize>(
-    xs: &[T],
-    ys: &[T],
-    terms: impl Fn(T, T) -> [T; N],
+pub(crate) fn lane_sums<T: Real, const M: usize, const N: usize>(
+    slices: [&[T]; M],
+    terms: impl Fn([T; M]) -> [T; N],
 ) -> [f64; N] {
+    let len = slices[0].len();
     let mut totals = [0.; N];
-    for (xs, ys) in xs.chunks(RUN).zip(ys.chunks(RUN)) {
+    for start in (0..len).step_by(RUN) {
+        let end = len.min(start + RUN);
+        let whole = end - (end - start) % LANES;
         let mut lanes = [[T::zero(); LANES]; N];
-        let ((xs, last_xs), (ys, last_ys)) = (xs.as_chunks::<LANES>(), ys.as_chunks::<LANES>());
-        for (xs, ys) in xs.iter().zip(ys) {
+        for first in (start..whole).step_by(LANES) {
+            let mut block = slices;
+            for slice in &mut block {
+                *slice = &slice[first..first + LANES];
+            }
             for lane in 0..LANES {
-                let terms = terms(xs[lane], ys[lane]);
+                let terms = terms(elements(block, lane));
                 for n in 0..N {
                     lanes[n][lane] += terms[n];
                 }
             }
         }
-        for (lane, (&x, &y)) in last_xs.iter().zip(last_ys).enumerate() {
-            for (lanes, term) in lanes.iter_mut().zip(terms(x, y)) {
-                lanes[lane] += term;
+        // Apart from the others, which stay in registers as long as no index into them varies.
+        let mut last = [[T::zero(); LANES]; N];
+        for i in whole..end {
+            for (last, term) in last.iter_mut().zip(terms(elements(slices, i))) {
+                last[i - whole] = term;
             }
         }
-        for (total, mut lanes) in totals.iter_mut().zip(lanes) {
+        for (last, lanes) in last.iter_mut().zip(lanes) {
+            for (last, lane) in last.iter_mut().zip(lanes) {
+                *last += lane;
+            }
+        }
+        for (total, mut lanes) in totals.iter_mut().zip(last) {
             let mut count = LANES;
             while count > 1 {
                 count /= 2;
@@ -48,13 +62,22 @@ fn lane_sums<T: Real, const N: usize>(
     totals
 }
 
+/// The elements of slices at one index.
+#[inline(always)]
+fn elements<T: Real, const M: usize>(slices: [&[T]; M], index: usize) -> [T; M] {
+    let mut elements = [T::zero(); M];
+    for (element, slice) in elements.iter_mut().zip(slices) {
+        *element = slice[index];
+    }
+    elements
+}
+
 /// `Σ x`
 pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
     let [sum] = vectorised!(lane_sums(
-        xs,
-        xs,
+        [xs],
         #[inline(always)]
-        |x, _| [x]
+        |[x]| [x]
     ));
     sum
 }
@@ -62,10 +85,9 @@ pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
 /// `Σ x·y` of two slices of one length.
 pub(crate) fn dot<T: Real>(xs: &[T], ys: &[T]) -> f64 {
     let [dot] = vectorised!(lane_sums(
-        xs,
-        ys,
+        [xs, ys],
         #[inline(always)]
-        |x, y| [x * y]
+        |[x, y]| [x * y]
     ));
     dot
 }
@@ -73,10 +95,9 @@ pub(crate) fn dot<T: Real>(xs: &[T], ys: &[T]) -> f64 {
 /// `Σ (x - mean)²`
 pub(crate) fn centred_sum_of_squares<T: Real>(xs: &[T], mean: T) -> f64 {
     let [sum] = vectorised!(lane_sums(
-        xs,
-        xs,
+        [xs],
         #[inline(always)]
-        |x, _| [(x - mean) * (x - mean)]
+        |[x]| [(x - mean) * (x - mean)]
     ));
     sum
 }
@@ -84,10 +105,9 @@ pub(crate) fn centred_sum_of_squares<T: Real>(xs: &[T], mean: T) -> f64 {
 /// `Σ x` and `Σ x·(y - mean)` of two slices of one length.
 pub(crate) fn sum_and_centred_dot<T: Real>(xs: &[T], ys: &[T], mean: T) -> (f64, f64) {
     let [sum, dot] = vectorised!(lane_sums(
-        xs,
-        ys,
+        [xs, ys],
         #[inline(always)]
-        |x, y| [x, x * (y - mean)]
+        |[x, y]| [x, x * (y - mean)]
     ));
     (sum, dot)
 }

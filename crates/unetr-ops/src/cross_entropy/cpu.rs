@@ -9,7 +9,7 @@ impl PixelLoss for CrossEntropy {
 
     fn add_sums<T: Real>(&self, block: &PixelBlock<'_, T>, sums: &mut [f64]) {
         let labels = block.labels.iter().enumerate();
-        let logits = labels.map(|(i, &label)| block.logit(label, i).f64());
+        let logits = labels.map(|(i, &label)| block.logit(label as usize, i).f64());
         sums[0] += block.softmax.log_sum() - logits.sum::<f64>();
     }
 
@@ -30,7 +30,11 @@ impl PixelLoss for CrossEntropy {
             vectorised!({
                 let pixels = result.iter_mut().zip(probabilities);
                 for ((result, &p), &label) in pixels.zip(block.labels) {
-                    let y = if label == class { T::one() } else { T::zero() };
+                    let y = if label == class as u32 {
+                        T::one()
+                    } else {
+                        T::zero()
+                    };
                     *result += (p - y) * scale;
                 }
             });

@@ -1,9 +1,7 @@
 use rayon::prelude::*;
 
 use crate::Keep;
-use crate::cpu::{
-    Real, add, centred_sum_of_squares, min_chunks, sum, sum_and_centred_dot, unwritten, vectorised,
-};
+use crate::cpu::{Real, add, lane_sums, min_chunks, unwritten, vectorised};
 use crate::many::{Backward, Operation};
 
 /// Rows whose share of the gradients of weight and bias is summed by one task.
@@ -43,23 +41,36 @@ impl<T: Real> Gradients<T> {
 
 impl LayerNorm {
     /// Mean and inverse standard deviation of a row.
+    #[inline(always)]
     fn statistics<T: Real>(self, row: &[T]) -> (T, T) {
         let count = row.len() as f64;
-        let mean = T::of(sum(row) / count);
-        let variance = centred_sum_of_squares(row, mean) / count;
-        (mean, T::of(1. / (variance + self.eps).sqrt()))
+        let [sum] = lane_sums(
+            [row],
+            #[inline(always)]
+            |[x]| [x],
+        );
+        let mean = T::of(sum / count);
+        let [squares] = lane_sums(
+            [row],
+            #[inline(always)]
+            |[x]| [(x - mean) * (x - mean)],
+        );
+        (mean, T::of(1. / (squares / count + self.eps).sqrt()))
     }
 
     pub(crate) fn forward<T: Real>(self, xs: &[T], weight: &[T], bias: &[T], ys: &mut [T]) {
         let size = weight.len();
-        ys.par_chunks_mut(size)
-            .zip(xs.par_chunks(size))
-            .with_min_len(min_chunks(size))
+        let task = size * min_chunks(size);
+        ys.par_chunks_mut(task)
+            .zip(xs.par_chunks(task))
             .for_each(|(ys, xs)| {
-                let (mean, inverse) = self.statistics(xs);
                 vectorised!({
-                    for (((y, &x), &weight), &bias) in ys.iter_mut().zip(xs).zip(weight).zip(bias) {
-                        *y = (x - mean) * inverse * weight + bias;
+                    for (ys, xs) in ys.chunks_exact_mut(size).zip(xs.chunks_exact(size)) {
+                        let (mean, inverse) = self.statistics(xs);
+                        let row = ys.iter_mut().zip(xs).zip(weight).zip(bias);
+                        for (((y, &x), &weight), &bias) in row {
+                            *y = (x - mean) * inverse * weight + bias;
+                        }
                     }
                 });
             });
@@ -81,16 +92,19 @@ impl LayerNorm {
             .with_min_len(min_chunks(size * ROWS))
             .map(|((input, xs), grads)| {
                 let mut share = Gradients::zeros(size);
-                let rows = input.chunks_exact_mut(size).zip(xs.chunks_exact(size));
-                for ((input, xs), grads) in rows.zip(grads.chunks_exact(size)) {
-                    self.backward_row(xs, weight, grads, input, &mut share);
-                }
+                vectorised!({
+                    let rows = input.chunks_exact_mut(size).zip(xs.chunks_exact(size));
+                    for ((input, xs), grads) in rows.zip(grads.chunks_exact(size)) {
+                        self.backward_row(xs, weight, grads, input, &mut share);
+                    }
+                });
                 share
             })
             .collect();
         Gradients::sum(size, &shares)
     }
 
+    #[inline(always)]
     fn backward_row<T: Real>(
         self,
         xs: &[T],
@@ -101,23 +115,20 @@ impl LayerNorm {
     ) {
         let count = xs.len() as f64;
         let (mean, inverse) = self.statistics(xs);
-        vectorised!({
-            let sums = share.weight.iter_mut().zip(share.bias.iter_mut());
-            let row = input.iter_mut().zip(xs).zip(grads).zip(weight);
-            for ((((input, &x), &grad), &weight), (of_weight, of_bias)) in row.zip(sums) {
-                *input = grad * weight;
-                *of_weight += grad * ((x - mean) * inverse);
-                *of_bias += grad;
-            }
-        });
-        let (plain, along) = sum_and_centred_dot(input, xs, mean);
+        let [plain, along] = lane_sums(
+            [xs, weight, grads],
+            #[inline(always)]
+            |[x, weight, grad]| [grad * weight, grad * weight * (x - mean)],
+        );
         let of_mean = T::of(plain / count);
         let of_scale = T::of(along * inverse.f64() / count) * inverse;
-        vectorised!({
-            for (input, &x) in input.iter_mut().zip(xs) {
-                *input = (*input - of_mean - (x - mean) * of_scale) * inverse;
-            }
-        });
+        let sums = share.weight.iter_mut().zip(share.bias.iter_mut());
+        let row = input.iter_mut().zip(xs).zip(grads).zip(weight);
+        for ((((input, &x), &grad), &weight), (of_weight, of_bias)) in row.zip(sums) {
+            *input = (grad * weight - of_mean - (x - mean) * of_scale) * inverse;
+            *of_weight += grad * ((x - mean) * inverse);
+            *of_bias += grad;
+        }
     }
 }
 

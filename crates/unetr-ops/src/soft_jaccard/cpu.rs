@@ -57,7 +57,11 @@ impl PixelLoss for SoftJaccard {
             vectorised!({
                 let pixels = result.iter_mut().zip(probabilities).zip(&hits);
                 for (((result, &p), &hit), &label) in pixels.zip(block.labels) {
-                    let y = if label == class { T::one() } else { T::zero() };
+                    let y = if label == class as u32 {
+                        T::one()
+                    } else {
+                        T::zero()
+                    };
                     *result += p * scale * (y - hit);
                 }
             });

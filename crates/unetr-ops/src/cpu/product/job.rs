@@ -260,11 +260,11 @@ impl<T: Real> Job<'_, T> {
             unsafe {
                 pack::<T, F>(
                     &self.rows,
-                    tiles(rows.clone(), height),
+                    &tiles(rows.clone(), height),
                     height,
                     &block,
                     panels,
-                )
+                );
             };
         }
         Some(packed)
@@ -282,7 +282,7 @@ impl<T: Real> Job<'_, T> {
     ) {
         let lanes = F::registers().lanes;
         // SAFETY: as the caller vouches; there is room for the panels of a strip.
-        unsafe { pack::<T, F>(&self.columns, panels::<T, F>(columns), lanes, block, strip) };
+        unsafe { pack::<T, F>(&self.columns, &panels::<T, F>(columns), lanes, block, strip) };
     }
 
     /// Multiplies a tile's rows with a strip, to the rows of the result; by way of `sums` if they end
@@ -369,7 +369,7 @@ impl<T: Real> Job<'_, T> {
 /// The operand holds the lines of the panels and this depth; `to` has room for them.
 unsafe fn pack<T: Real, F: Format<T>>(
     from: &Operand<T>,
-    panels: impl Iterator<Item = Range<usize>> + Clone,
+    panels: &(impl Iterator<Item = Range<usize>> + Clone),
     granule: usize,
     depth: &Range<usize>,
     to: &mut [T],
