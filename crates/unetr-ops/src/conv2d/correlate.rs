@@ -1,10 +1,12 @@
-//! The gradient of a weight on [`Frame`]s: register tiles of output channels by taps, summed over the
-//! pixels; with vectors of channels where there are enough of them, of pixels otherwise.
+//! The gradient of a weight on [`Frame`]s: by minimal filtering where that is faster; else register tiles
+//! of output channels by taps, summed over the pixels, with vectors of channels where there are enough of
+//! them, of pixels otherwise.
 
 use rayon::prelude::*;
 
 use super::direct::{PANEL, offsets};
 use super::frame::Frame;
+use super::winograd_gradient::{self, WinogradGradient};
 use super::{by_channels, gradient_by_channels, gradient_by_pixels};
 use crate::cpu::{Real, Threads, dispatch};
 
@@ -23,6 +25,16 @@ pub(crate) fn weight_gradient<T: Real>(
     let (outputs, inputs, height, width) = shape;
     assert_eq!(input.len(), frame.len(inputs));
     assert_eq!(output.len(), frame.len(outputs));
+    if winograd_gradient::fits(frame, shape, dilation) {
+        let gradient = WinogradGradient {
+            frame,
+            input,
+            output,
+            outputs,
+            inputs,
+        };
+        return gradient.add_to(share, threads);
+    }
     let offsets = offsets(frame, inputs, [height, width], dilation);
     let lanes = by_channels::lanes::<T>(outputs, offsets.len()).filter(|_| dilation == 1);
     let rows: Vec<usize> = offsets.iter().copied().step_by(width).collect();

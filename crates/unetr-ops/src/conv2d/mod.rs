@@ -15,6 +15,7 @@ mod matrix;
 mod patches;
 mod same;
 mod winograd;
+mod winograd_gradient;
 
 use candle_core::{Result, Tensor};
 
@@ -157,6 +158,7 @@ mod tests {
             ([2, 16, 64, 64], [16, 16, 1, 1], config(1, 0, 1, 1)),
             ([2, 17, 6, 48], [19, 17, 3, 3], config(1, 1, 1, 1)),
             ([1, 16, 4, 26], [40, 16, 3, 3], config(1, 1, 1, 1)),
+            ([2, 70, 22, 38], [24, 70, 3, 3], config(1, 1, 1, 1)),
         ];
         for (image, weight, cfg) in cases().into_iter().chain(large) {
             let inputs = [random(1, &image), random(2, &weight)];

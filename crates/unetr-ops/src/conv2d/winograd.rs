@@ -15,9 +15,9 @@ use crate::cpu::{
 };
 
 /// Pixels of a transformed tile.
-const PLACES: usize = 16;
+pub(super) const PLACES: usize = 16;
 /// Input and output channels for which transforms pay.
-const CHANNELS: usize = 16;
+pub(super) const CHANNELS: usize = 16;
 
 /// A kernel, transformed.
 #[derive(Debug)]
@@ -172,7 +172,12 @@ impl<T: Real> WithSimd for Group<'_, T> {
             let kernels = kernels.chunks_exact(inputs * rows);
             let places = kernels.zip(panels.chunks_exact(inputs * width));
             for ((kernel, panel), products) in places.zip(products.chunks_exact_mut(rows * width)) {
-                tile(kernel, panel, inputs, self.vectors.len(), products);
+                let kernel = Rows {
+                    first: kernel,
+                    stride: rows,
+                };
+                let vectors = self.vectors.len();
+                tile(kernel, panel, inputs, vectors, products, Write::Replace);
             }
             for channel in first..outputs.min(first + rows) {
                 for (v, &(row, column)) in vectors.iter().enumerate() {
@@ -235,7 +240,10 @@ impl<T: Real> Group<'_, T> {
 
 /// `Bᵀ·d` of four numbers.
 #[inline(always)]
-fn input_line<T: Real, S: Simd>(simd: S, [a, b, c, d]: [T::Vector<S>; 4]) -> [T::Vector<S>; 4] {
+pub(super) fn input_line<T: Real, S: Simd>(
+    simd: S,
+    [a, b, c, d]: [T::Vector<S>; 4],
+) -> [T::Vector<S>; 4] {
     [
         <T as Lanes>::sub(simd, a, c),
         <T as Lanes>::add(simd, b, c),

@@ -69,14 +69,15 @@ impl<T: Real> Format<T> for Exact {
     }
 }
 
-/// The products of a tile's rows, `[depth, rows]`, with a panel of so many vectors, `[depth, width]`, as
-/// `[rows, width]`.
+/// The products of a tile's rows, `[depth, rows]` with a stride, with a panel of so many vectors,
+/// `[depth, width]`, as `[rows, width]`.
 pub(crate) fn tile<T: Real>(
-    rows: &[T],
+    rows: Rows<&[T]>,
     panel: &[T],
     depth: usize,
     vectors: usize,
     products: &mut [T],
+    write: Write,
 ) {
     let Registers {
         rows: height,
@@ -84,10 +85,13 @@ pub(crate) fn tile<T: Real>(
     } = Registers::of::<T>();
     let width = vectors * lanes;
     assert!((1..=VECTORS).contains(&vectors));
-    assert!(rows.len() >= depth * height && panel.len() >= depth * width);
-    assert!(products.len() >= height * width);
+    assert!(rows.first.len() >= depth.saturating_sub(1) * rows.stride + height);
+    assert!(panel.len() >= depth * width && products.len() >= height * width);
     let tile = Tile {
-        lines: Lines::packed(rows, height),
+        lines: Lines {
+            step: rows.stride,
+            ..Lines::packed(rows.first, height)
+        },
         panel: panel.as_ptr(),
         units: depth,
         vectors,
@@ -95,7 +99,7 @@ pub(crate) fn tile<T: Real>(
             first: products.as_mut_ptr(),
             stride: width,
         },
-        write: Write::Replace,
+        write,
     };
     // SAFETY: rows, panel and products are as large as asserted.
     unsafe { Exact::tile(tile) };
