@@ -1,6 +1,6 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::{Conv2dConfig, Keep, Mode};
+use unetr_ops::{Conv2dConfig, Keep, Mode, matrix_transpose};
 
 use crate::blocks::{PrUpBlock, UnetBlock, UpBlock, Vit, VitOutput};
 use crate::layers::{Bias, Conv2d};
@@ -133,9 +133,7 @@ impl Unetr {
     fn feature_map(&self, tokens: &Tensor) -> Result<Tensor> {
         let [rows, columns] = self.cfg.vit().grid();
         let (batch, _, hidden) = tokens.dims3()?;
-        tokens
-            .transpose(1, 2)?
-            .reshape((batch, hidden, rows, columns))
+        matrix_transpose(tokens)?.reshape((batch, hidden, rows, columns))
     }
 
     fn check(&self, images: &Tensor) -> std::result::Result<(), ModelError> {

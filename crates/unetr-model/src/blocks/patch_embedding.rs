@@ -1,6 +1,6 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::{Conv2dConfig, Dropout, Mode};
+use unetr_ops::{Conv2dConfig, Dropout, Mode, matrix_transpose};
 
 use crate::layers::{Bias, Conv2d, Linear, cast};
 use crate::{PatchProjection, VitConfig, init};
@@ -73,7 +73,7 @@ impl PatchEmbedding {
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let tokens = match &self.projection {
             Projection::Convolution(conv) => {
-                conv.forward(images)?.flatten_from(2)?.transpose(1, 2)?
+                matrix_transpose(&conv.forward(images)?.flatten_from(2)?)?
             }
             Projection::Perceptron { linear, patch } => {
                 linear.forward(&patches(images, *patch)?)?

@@ -55,7 +55,7 @@ impl<T: Real> Kernel<T> {
         frame: Frame,
         shape: [usize; 4],
         dilation: usize,
-        weight: impl Fn(usize, usize) -> T,
+        weight: impl Fn(usize, usize) -> T + Sync,
     ) -> Self {
         let [outputs, inputs, ..] = shape;
         let method = if winograd::fits::<T>(frame, shape, dilation) {

@@ -50,14 +50,16 @@ impl Geometry {
         input: &'a [T],
         buffer: &'a mut [T],
         (start, rows): (usize, usize),
+        threads: Threads,
     ) -> Matrix<'a, T> {
         if self.pointwise() {
             let plane = self.height * self.width;
             let (input, pixels) = (&input[start * self.width..], rows * self.width);
             return Matrix::strided(input, self.group_inputs(), pixels, plane);
         }
-        gather(self, input, buffer, start, rows);
-        Matrix::new(buffer, self.patch_size(), rows * self.out_width)
+        let patches = &mut buffer[..self.patch_size() * rows * self.out_width];
+        gather(self, input, patches, (start, rows), threads);
+        Matrix::new(patches, self.patch_size(), rows * self.out_width)
     }
 }
 
@@ -93,7 +95,7 @@ pub(super) fn products<T: Real>(
             let mut share = vec![T::zero(); output.map_or(0, |_| weight_task)];
             let mut buffer = Buffer::new(g.buffer_len());
             for (start, rows) in g.strips() {
-                let patches = g.patches(input, &mut buffer, (start, rows));
+                let patches = g.patches(input, &mut buffer, (start, rows), threads);
                 let pixels = start * g.out_width;
                 if let (Some(weight), Some(convolved)) = (weight, &mut convolved) {
                     let mut out = MatrixMut {
@@ -163,7 +165,8 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                     row_stride: columns,
                 };
                 gemm(&mut out, Write::Replace, weight.t(), output, threads.into());
-                scatter(g, &buffer, input, start, rows);
+                let patches = &buffer[..g.patch_size() * columns];
+                scatter(g, patches, input, (start, rows), threads);
             }
         });
     input

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::geometry::Geometry;
-use crate::cpu::{Real, vectorised};
+use crate::cpu::{Real, Threads, min_chunks, vectorised};
 
 /// One row of the patch matrix inside one output row: which output columns meet the input, and
 /// where the first of them does.
@@ -71,11 +73,12 @@ impl Geometry {
             && (self.height, self.width) == (2 * self.out_height, 2 * self.out_width)
     }
 
-    /// Where the input's row is that output row `row` sees at row `tap % 2` of channel `tap / 2`.
-    #[inline(always)]
-    fn halved_row(&self, tap: usize, row: usize) -> Range<usize> {
-        let first = (tap / 2 * self.height + 2 * row + tap % 2) * self.width;
-        first..first + self.width
+    /// The fewest channels whose halves one task takes apart or together.
+    fn min_channels(&self, rows: usize, threads: Threads) -> usize {
+        match threads {
+            Threads::One => usize::MAX,
+            Threads::All => min_chunks(4 * rows * self.out_width),
+        }
     }
 }
 
@@ -84,24 +87,18 @@ pub(super) fn gather<T: Real>(
     g: &Geometry,
     input: &[T],
     patches: &mut [T],
-    start: usize,
-    rows: usize,
+    (start, rows): (usize, usize),
+    threads: Threads,
 ) {
     if g.halves() {
-        return vectorised!({
-            let taps = patches.chunks_exact_mut(2 * rows * g.out_width);
-            for (tap, both) in taps.enumerate() {
-                let (left, right) = both.split_at_mut(rows * g.out_width);
-                let left = left.chunks_exact_mut(g.out_width);
-                let right = right.chunks_exact_mut(g.out_width);
-                for (row, (left, right)) in left.zip(right).enumerate() {
-                    let (pairs, _) = input[g.halved_row(tap, start + row)].as_chunks::<2>();
-                    for ((left, right), &pair) in left.iter_mut().zip(right).zip(pairs) {
-                        [*left, *right] = pair;
-                    }
-                }
-            }
-        });
+        return patches
+            .par_chunks_mut(4 * rows * g.out_width)
+            .zip(input.par_chunks(g.height * g.width))
+            .with_min_len(g.min_channels(rows, threads))
+            .for_each(|(patches, plane)| {
+                let plane = &plane[2 * start * g.width..];
+                vectorised!(take_apart(plane, patches, rows, g.out_width));
+            });
     }
     vectorised!(for_each_run(
         g,
@@ -133,24 +130,18 @@ pub(super) fn scatter<T: Real>(
     g: &Geometry,
     patches: &[T],
     input: &mut [T],
-    start: usize,
-    rows: usize,
+    (start, rows): (usize, usize),
+    threads: Threads,
 ) {
     if g.halves() {
-        return vectorised!({
-            let taps = patches.chunks_exact(2 * rows * g.out_width);
-            for (tap, both) in taps.enumerate() {
-                let (left, right) = both.split_at(rows * g.out_width);
-                let left = left.chunks_exact(g.out_width);
-                let right = right.chunks_exact(g.out_width);
-                for (row, (left, right)) in left.zip(right).enumerate() {
-                    let (pairs, _) = input[g.halved_row(tap, start + row)].as_chunks_mut::<2>();
-                    for ((&left, &right), pair) in left.iter().zip(right).zip(pairs) {
-                        *pair = [left, right];
-                    }
-                }
-            }
-        });
+        return input
+            .par_chunks_mut(g.height * g.width)
+            .zip(patches.par_chunks(4 * rows * g.out_width))
+            .with_min_len(g.min_channels(rows, threads))
+            .for_each(|(plane, patches)| {
+                let plane = &mut plane[2 * start * g.width..];
+                vectorised!(put_together(patches, plane, rows, g.out_width));
+            });
     }
     vectorised!(for_each_run(
         g,
@@ -170,6 +161,40 @@ pub(super) fn scatter<T: Real>(
             }
         }
     ));
+}
+
+/// From a plane to four planes of `rows` by `columns`: its pixels at even and odd places of even rows,
+/// then those of odd rows.
+#[inline(always)]
+fn take_apart<T: Real>(plane: &[T], patches: &mut [T], rows: usize, columns: usize) {
+    for (odd, both) in patches.chunks_exact_mut(2 * rows * columns).enumerate() {
+        let (left, right) = both.split_at_mut(rows * columns);
+        let left = left.chunks_exact_mut(columns);
+        let patches = left.zip(right.chunks_exact_mut(columns));
+        let plane = plane.chunks_exact(2 * columns).skip(odd).step_by(2);
+        for ((left, right), pixels) in patches.zip(plane) {
+            let (pairs, _) = pixels.as_chunks::<2>();
+            for ((left, right), &pair) in left.iter_mut().zip(right).zip(pairs) {
+                [*left, *right] = pair;
+            }
+        }
+    }
+}
+
+/// The inverse of [`take_apart`].
+#[inline(always)]
+fn put_together<T: Real>(patches: &[T], plane: &mut [T], rows: usize, columns: usize) {
+    for (odd, both) in patches.chunks_exact(2 * rows * columns).enumerate() {
+        let (left, right) = both.split_at(rows * columns);
+        let patches = left.chunks_exact(columns).zip(right.chunks_exact(columns));
+        let plane = plane.chunks_exact_mut(2 * columns).skip(odd).step_by(2);
+        for ((left, right), pixels) in patches.zip(plane) {
+            let (pairs, _) = pixels.as_chunks_mut::<2>();
+            for ((&left, &right), pair) in left.iter().zip(right).zip(pairs) {
+                *pair = [left, right];
+            }
+        }
+    }
 }
 
 #[inline(always)]

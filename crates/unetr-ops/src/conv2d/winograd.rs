@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 use super::frame::Frame;
 use crate::cpu::{
-    Aligned, Lanes, PANEL_VECTORS, Real, Registers, Rows, Shared, Threads, Write, dispatch, tile,
-    tile_rows,
+    Aligned, Lanes, PANEL_VECTORS, Real, Registers, Rows, Shared, Threads, Write, dispatch,
+    min_chunks, tile, tile_rows,
 };
 
 /// Pixels of a transformed tile.
@@ -51,20 +51,25 @@ impl<T: Real> Winograd<T> {
     pub(super) fn new(
         frame: Frame,
         (outputs, inputs): (usize, usize),
-        weight: impl Fn(usize, usize) -> T,
+        weight: impl Fn(usize, usize) -> T + Sync,
     ) -> Self {
         let rows = Registers::of::<T>().rows;
-        let mut kernels = Aligned::new(outputs.next_multiple_of(rows) * PLACES * inputs);
-        kernels.fill(T::zero());
-        for output in 0..outputs {
-            let panel = output / rows * PLACES;
-            for input in 0..inputs {
-                let taps = std::array::from_fn(|tap| weight(output, input * 9 + tap));
-                for (place, x) in transformed_kernel(taps).into_iter().enumerate() {
-                    kernels[((panel + place) * inputs + input) * rows + output % rows] = x;
+        let panel = PLACES * inputs * rows;
+        let mut kernels = Aligned::new(outputs.div_ceil(rows) * panel);
+        let panels = kernels.par_chunks_mut(panel).enumerate();
+        panels
+            .with_min_len(min_chunks(panel))
+            .for_each(|(i, kernels)| {
+                kernels.fill(T::zero());
+                for output in i * rows..outputs.min((i + 1) * rows) {
+                    for input in 0..inputs {
+                        let taps = std::array::from_fn(|tap| weight(output, input * 9 + tap));
+                        for (place, x) in transformed_kernel(taps).into_iter().enumerate() {
+                            kernels[(place * inputs + input) * rows + output % rows] = x;
+                        }
+                    }
                 }
-            }
-        }
+            });
         Self {
             frame,
             inputs,

@@ -20,6 +20,13 @@ unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
+/// Copies `xs` to `ys`, by all threads.
+pub(crate) fn copy_in_parallel<T: Real>(xs: &[T], ys: &mut [T]) {
+    ys.par_chunks_mut(TASK)
+        .zip(xs.par_chunks(TASK))
+        .for_each(|(ys, xs)| ys.copy_from_slice(xs));
+}
+
 /// `xs += ys`, by all threads.
 pub(crate) fn add_in_parallel<T: Real>(xs: &mut [T], ys: &[T]) {
     xs.par_chunks_mut(TASK)

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Keep;
 use super::cpu::{Op, Parameters, Weights};
 use crate::attention::Heads;
-use crate::cpu::{Real, Threads, Write, unwritten};
+use crate::cpu::{Real, Threads, Write, copy_in_parallel, unwritten};
 
 /// Rows that a part should have at least: a layer's weights pass by once for every part.
 const ROWS: usize = 256;
@@ -162,12 +162,12 @@ impl Op {
         p.qkv.forward(&normed, qkv, Write::Replace, threads);
         let heads = self.heads_of(xs.len() / self.widths().hidden);
         heads.forward(qkv, mixed);
-        middle.copy_from_slice(xs);
+        copy_in_parallel(xs, middle);
         p.projection.forward(mixed, middle, Write::Add, threads);
         self.norm.forward(middle, p.norm2.0, p.norm2.1, &mut normed);
         p.linear1.forward(&normed, hidden, Write::Replace, threads);
         self.gelu.forward(hidden, &mut activated);
-        ys.copy_from_slice(middle);
+        copy_in_parallel(middle, ys);
         p.linear2.forward(&activated, ys, Write::Add, threads);
     }
 }

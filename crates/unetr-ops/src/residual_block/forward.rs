@@ -78,15 +78,26 @@ impl<'a, T: Real> Block<'a, T> {
     pub(super) fn framed_input(&self, image: usize) -> Vec<T> {
         // SAFETY: all inputs are copied to it.
         let mut framed = unsafe { self.frame.buffer(self.op.sizes.inputs) };
-        let mut first = 0;
-        for (input, &channels) in self.inputs.iter().zip(&self.op.inputs) {
-            let size = channels * self.op.pixels();
-            let planes = &input[image * size..][..size];
-            self.frame
-                .fill(&mut framed[first * self.frame.plane()..], planes);
-            first += channels;
-        }
+        let pixels = self.op.pixels();
+        let inputs = self.inputs.iter().zip(&self.op.inputs);
+        let planes = inputs.flat_map(|(input, channels)| {
+            let size = channels * pixels;
+            input[image * size..][..size].chunks_exact(pixels)
+        });
         framed
+            .par_chunks_mut(self.frame.plane())
+            .zip(planes.collect::<Vec<_>>())
+            .with_min_len(self.min_channels())
+            .for_each(|(framed, plane)| self.frame.fill(framed, plane));
+        framed
+    }
+
+    /// The fewest channels that one task is given.
+    fn min_channels(&self) -> usize {
+        match self.threads {
+            Threads::One => usize::MAX,
+            Threads::All => 1,
+        }
     }
 
     /// Calls `f` for every channel with its plane of `planes`, in parallel where an image is shared
@@ -99,12 +110,8 @@ impl<'a, T: Real> Block<'a, T> {
     ) -> Vec<R> {
         let channels = self.op.sizes.outputs;
         let planes = planes[..channels * size].par_chunks_mut(size).enumerate();
-        let serial = match self.threads {
-            Threads::One => channels,
-            Threads::All => 1,
-        };
         planes
-            .with_min_len(serial)
+            .with_min_len(self.min_channels())
             .map(|(channel, plane)| f(channel, plane))
             .collect()
     }
