@@ -4,10 +4,11 @@
 use rayon::prelude::*;
 
 use crate::cpu::{
-    Buffer, Matrix, MatrixMut, Product, Real, Rows, Shared, Threads, Write, dot, gemm, gemm_shared,
-    min_chunks, sum, unwritten, vectorised,
+    Buffer, Matrix, MatrixMut, Product, Real, Rows, Shared, Threads, Write, gemm, gemm_shared,
+    min_chunks, unwritten,
 };
 use crate::many::{Backward, Operation};
+use crate::softmax::{softmax_gradient_in_place, softmax_in_place};
 use crate::{Keep, Precision};
 
 /// The sizes of an attention.
@@ -89,21 +90,7 @@ impl Heads {
         let mut weights = self.pairs(queries, keys);
         let scale = T::of(self.scale());
         for row in weights.chunks_exact_mut(self.tokens) {
-            vectorised!({
-                let largest = row
-                    .iter()
-                    .copied()
-                    .fold(T::of(f64::NEG_INFINITY), T::larger);
-                for weight in row.iter_mut() {
-                    *weight = ((*weight - largest) * scale).exp();
-                }
-            });
-            let inverse = T::of(1. / sum(row));
-            vectorised!({
-                for weight in row.iter_mut() {
-                    *weight *= inverse;
-                }
-            });
+            softmax_in_place(row, scale);
         }
         weights
     }
@@ -158,12 +145,7 @@ impl Heads {
         let scale = T::of(self.scale());
         let rows = scores.chunks_exact_mut(self.tokens);
         for (scores, weights) in rows.zip(weights.chunks_exact(self.tokens)) {
-            let mean = T::of(dot(weights, scores));
-            vectorised!({
-                for (score, &weight) in scores.iter_mut().zip(weights) {
-                    *score = weight * (*score - mean) * scale;
-                }
-            });
+            softmax_gradient_in_place(weights, scores, scale);
         }
         let matrix = |values| Matrix::new(values, self.tokens, self.tokens);
         let (scores, weights) = (matrix(&scores), matrix(&weights));

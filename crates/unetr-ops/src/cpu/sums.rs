@@ -72,6 +72,24 @@ fn elements<T: Real, const M: usize>(slices: [&[T]; M], index: usize) -> [T; M] 
     elements
 }
 
+/// The largest element, minus infinity if there is none; to be called where code is [`vectorised`]
+/// already.
+#[inline(always)]
+pub(crate) fn largest<T: Real>(xs: &[T]) -> T {
+    let mut largest = T::of(f64::NEG_INFINITY);
+    let mut lanes = [largest; LANES];
+    let (whole, last) = xs.as_chunks::<LANES>();
+    for xs in whole {
+        for lane in 0..LANES {
+            lanes[lane] = lanes[lane].larger(xs[lane]);
+        }
+    }
+    for &x in lanes.iter().chain(last) {
+        largest = largest.larger(x);
+    }
+    largest
+}
+
 /// `Σ x`
 pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
     let [sum] = vectorised!(lane_sums(
@@ -80,16 +98,6 @@ pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
         |[x]| [x]
     ));
     sum
-}
-
-/// `Σ x·y` of two slices of one length.
-pub(crate) fn dot<T: Real>(xs: &[T], ys: &[T]) -> f64 {
-    let [dot] = vectorised!(lane_sums(
-        [xs, ys],
-        #[inline(always)]
-        |[x, y]| [x * y]
-    ));
-    dot
 }
 
 /// `Σ (x - mean)²`
@@ -159,6 +167,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_largest_of_any_number_of_elements_is_found() {
+        for count in [1, 15, 63, 64, 65, 130] {
+            for place in 0..count {
+                let mut xs = vec![-2f32; count];
+                xs[place] = -1.;
+                assert_eq!(vectorised!(largest(&xs)), -1., "{place} of {count}");
+            }
+        }
+        assert_eq!(largest::<f32>(&[]), f32::NEG_INFINITY);
+    }
+
+    #[test]
     fn sums_of_any_length_are_exact_on_integers() {
         for count in [0, 1, 15, 63, 64, 65, 4095, 4096, 4097, 9000] {
             let xs: Vec<f32> = (0..count).map(|i| (i % 7) as f32).collect();
@@ -166,7 +186,6 @@ mod tests {
             let squares: f64 = xs.iter().map(|&x| f64::from(x * x)).sum();
             let centred: f64 = xs.iter().map(|&x| f64::from((x - 3.) * (x - 3.))).sum();
             assert_eq!(sum(&xs), exact);
-            assert_eq!(dot(&xs, &xs), squares);
             assert_eq!(centred_sum_of_squares(&xs, 3.), centred);
             assert_eq!(sum_and_centred_dot(&xs, &xs, 0.), (exact, squares));
         }

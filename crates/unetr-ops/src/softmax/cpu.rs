@@ -1,7 +1,7 @@
 use rayon::prelude::*;
 
 use crate::Keep;
-use crate::cpu::{Real, dot};
+use crate::cpu::{Real, lane_sums, largest, min_chunks, vectorised};
 use crate::many::{Backward, Operation};
 
 /// Softmax of every row of so many numbers.
@@ -9,36 +9,54 @@ pub(super) struct Softmax {
     pub(super) size: usize,
 }
 
+/// Takes scores to the softmax of `scale` times them.
+pub(crate) fn softmax_in_place<T: Real>(row: &mut [T], scale: T) {
+    vectorised!({
+        let largest = largest(row);
+        for x in row.iter_mut() {
+            *x = ((*x - largest) * scale).exp();
+        }
+        let [sum] = lane_sums(
+            [row],
+            #[inline(always)]
+            |[x]| [x],
+        );
+        let inverse = T::of(1. / sum);
+        for x in row.iter_mut() {
+            *x *= inverse;
+        }
+    });
+}
+
+/// Takes the gradient of a softmax to that of the scores: `scale · y · (grad - Σ y·grad)`.
+pub(crate) fn softmax_gradient_in_place<T: Real>(ys: &[T], grads: &mut [T], scale: T) {
+    vectorised!({
+        let [mean] = lane_sums(
+            [ys, grads],
+            #[inline(always)]
+            |[y, grad]| [y * grad],
+        );
+        let mean = T::of(mean);
+        for (grad, &y) in grads.iter_mut().zip(ys) {
+            *grad = y * (*grad - mean) * scale;
+        }
+    });
+}
+
 fn softmax<T: Real>(xs: &[T], size: usize) -> Vec<T> {
-    let mut ys = vec![T::zero(); xs.len()];
+    let mut ys = xs.to_vec();
     ys.par_chunks_mut(size.max(1))
-        .zip(xs.par_chunks(size.max(1)))
-        .for_each(|(ys, xs)| {
-            let largest = xs.iter().copied().fold(T::of(f64::NEG_INFINITY), T::larger);
-            for (y, &x) in ys.iter_mut().zip(xs) {
-                *y = (x - largest).exp();
-            }
-            let inverse = T::of(1. / crate::cpu::sum(ys));
-            for y in ys {
-                *y *= inverse;
-            }
-        });
+        .with_min_len(min_chunks(size))
+        .for_each(|row| softmax_in_place(row, T::one()));
     ys
 }
 
 fn backward<T: Real>(ys: &[T], grads: &[T], size: usize) -> Vec<T> {
-    let mut xs = vec![T::zero(); ys.len()];
-    let size = size.max(1);
-    let rows = xs
-        .par_chunks_mut(size)
-        .zip(ys.par_chunks(size))
-        .zip(grads.par_chunks(size));
-    rows.for_each(|((xs, ys), grads)| {
-        let mean = T::of(dot(ys, grads));
-        for ((x, &y), &grad) in xs.iter_mut().zip(ys).zip(grads) {
-            *x = y * (grad - mean);
-        }
-    });
+    let mut xs = grads.to_vec();
+    xs.par_chunks_mut(size.max(1))
+        .zip(ys.par_chunks(size.max(1)))
+        .with_min_len(min_chunks(size))
+        .for_each(|(row, ys)| softmax_gradient_in_place(ys, row, T::one()));
     xs
 }
 

@@ -4,6 +4,8 @@ mod cpu;
 
 use candle_core::{D, Result, Tensor};
 
+pub(crate) use cpu::{softmax_gradient_in_place, softmax_in_place};
+
 use crate::cpu::runs_on_cpu;
 use crate::many;
 
