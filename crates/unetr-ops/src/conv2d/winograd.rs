@@ -182,7 +182,15 @@ impl<T: Real> WithSimd for Group<'_, T> {
                     stride: rows,
                 };
                 let vectors = self.vectors.len();
-                tile(kernel, panel, inputs, vectors, products, Write::Replace);
+                tile(
+                    simd,
+                    kernel,
+                    panel,
+                    inputs,
+                    vectors,
+                    products,
+                    Write::Replace,
+                );
             }
             for channel in first..outputs.min(first + rows) {
                 for (v, &(row, column)) in vectors.iter().enumerate() {

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::frame::Frame;
 use super::winograd::{CHANNELS, PLACES, input_line};
 use crate::cpu::{
-    Aligned, Lanes, PANEL_VECTORS, Real, Registers, Rows, Threads, Write, dispatch, tile,
+    Aligned, Lanes, PANEL_VECTORS, Real, Registers, Rows, Threads, Write, dispatch, tile, tile_rows,
 };
 
 /// The most tiles of a block, whose transforms stay in the second-level cache,
@@ -130,12 +130,21 @@ impl<T: Real> WinogradGradient<'_, T> {
         let size = outputs.width * inputs.width;
         let mut sums = Aligned::new(PLACES * size);
         sums.fill(T::zero());
+        let multiply = |block: &Transformed<T>, place: usize, sums: &mut [T]| {
+            dispatch(Multiply {
+                block,
+                place,
+                inputs,
+                outputs,
+                sums,
+            });
+        };
         match threads {
             Threads::One => {
                 for block in &blocks {
                     let block = self.transform(block, inputs, outputs);
                     for (place, sums) in sums.chunks_exact_mut(size).enumerate() {
-                        block.multiply(place, inputs, outputs, sums);
+                        multiply(&block, place, sums);
                     }
                 }
             }
@@ -148,7 +157,7 @@ impl<T: Real> WinogradGradient<'_, T> {
                     let places = sums.par_chunks_exact_mut(size).enumerate();
                     places.for_each(|(place, sums)| {
                         for block in &blocks {
-                            block.multiply(place, inputs, outputs, sums);
+                            multiply(block, place, sums);
                         }
                     });
                 }
@@ -202,16 +211,29 @@ fn place_stride(layout: Layout, tiles: usize) -> usize {
     tiles * layout.width + layout.lanes
 }
 
-impl<T: Real> Transformed<T> {
-    /// Adds the products of one place, `[rows of a tile][panel][rows, width of the panel]`.
-    fn multiply(&self, place: usize, inputs: Layout, outputs: Layout, sums: &mut [T]) {
-        let height = Registers::of::<T>().rows;
-        let input = &self.input[place * place_stride(inputs, self.tiles)..];
-        let output = &self.output[place * place_stride(outputs, self.tiles)..];
-        let mut rest = sums;
+/// Adds the products of one place of a block.
+struct Multiply<'a, T: Real> {
+    block: &'a Transformed<T>,
+    place: usize,
+    inputs: Layout,
+    outputs: Layout,
+    /// `[rows of a tile][panel][rows, width of the panel]`
+    sums: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for Multiply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (tiles, inputs, outputs) = (self.block.tiles, self.inputs, self.outputs);
+        let height = tile_rows::<S>();
+        let input = &self.block.input[self.place * place_stride(inputs, tiles)..];
+        let output = &self.block.output[self.place * place_stride(outputs, tiles)..];
+        let mut rest = self.sums;
         for row in (0..outputs.width).step_by(height) {
             for vector in (0..inputs.vectors()).step_by(inputs.panel) {
-                let (start, width) = inputs.place(vector, self.tiles);
+                let (start, width) = inputs.place(vector, tiles);
                 let (sums, others) = rest.split_at_mut(height * width);
                 rest = others;
                 let rows = Rows {
@@ -219,7 +241,8 @@ impl<T: Real> Transformed<T> {
                     stride: outputs.width,
                 };
                 let vectors = width / inputs.lanes;
-                tile(rows, &input[start..], self.tiles, vectors, sums, Write::Add);
+                let panel = &input[start..];
+                tile(simd, rows, panel, tiles, vectors, sums, Write::Add);
             }
         }
     }

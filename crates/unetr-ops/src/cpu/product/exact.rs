@@ -70,8 +70,10 @@ impl<T: Real> Format<T> for Exact {
 }
 
 /// The products of a tile's rows, `[depth, rows]` with a stride, with a panel of so many vectors,
-/// `[depth, width]`, as `[rows, width]`.
-pub(crate) fn tile<T: Real>(
+/// `[depth, width]`, as `[rows, width]`; inside a kernel for `simd`.
+#[inline(always)]
+pub(crate) fn tile<T: Real, S: Simd>(
+    simd: S,
     rows: Rows<&[T]>,
     panel: &[T],
     depth: usize,
@@ -79,11 +81,8 @@ pub(crate) fn tile<T: Real>(
     products: &mut [T],
     write: Write,
 ) {
-    let Registers {
-        rows: height,
-        lanes,
-    } = Registers::of::<T>();
-    let width = vectors * lanes;
+    let height = tile_rows::<S>();
+    let width = vectors * T::lanes::<S>();
     assert!((1..=VECTORS).contains(&vectors));
     assert!(rows.first.len() >= depth.saturating_sub(1) * rows.stride + height);
     assert!(panel.len() >= depth * width && products.len() >= height * width);
@@ -101,8 +100,8 @@ pub(crate) fn tile<T: Real>(
         },
         write,
     };
-    // SAFETY: rows, panel and products are as large as asserted.
-    unsafe { Exact::tile(tile) };
+    // Rows, panel and products are as large as asserted.
+    tile.with_simd(simd);
 }
 
 /// Copies rows.
