@@ -48,7 +48,9 @@ impl<T: Real> Buffer<T> {
 
 impl<T: Real> Drop for Buffer<T> {
     fn drop(&mut self) {
-        T::pool().lock().push(std::mem::take(&mut self.0));
+        if self.0.len() <= LARGEST {
+            T::pool().lock().push(std::mem::take(&mut self.0));
+        }
     }
 }
 
@@ -67,6 +69,9 @@ pub(crate) unsafe fn unwritten<T: Real>(len: usize) -> Vec<T> {
     result
 }
 
+/// Elements of the largest buffers that are kept: larger ones serve the allocator better, which makes
+/// pieces of any size of them.
+const LARGEST: usize = 1 << 18;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
@@ -80,9 +85,27 @@ pub(crate) struct Aligned<T: Real> {
 
 impl<T: Real> Aligned<T> {
     pub(crate) fn new(len: usize) -> Self {
-        let spare = LINE / size_of::<T>();
-        let buffer: Buffer<T> = Buffer::new(len + spare);
-        let start = buffer.as_ptr().align_offset(LINE).min(spare);
+        Self::within(Buffer::new(len + Self::SPARE), len)
+    }
+
+    /// For numbers that may be too many to be kept.
+    ///
+    /// # Safety
+    /// Every number is written before it is read.
+    pub(crate) unsafe fn unwritten(len: usize) -> Self {
+        let room = len + Self::SPARE;
+        if room <= LARGEST {
+            return Self::new(len);
+        }
+        // SAFETY: as the caller vouches.
+        Self::within(Buffer(unsafe { unwritten(room) }), len)
+    }
+
+    /// How far the beginning may move.
+    const SPARE: usize = LINE / size_of::<T>();
+
+    fn within(buffer: Buffer<T>, len: usize) -> Self {
+        let start = buffer.as_ptr().align_offset(LINE).min(Self::SPARE);
         Self { buffer, start, len }
     }
 }

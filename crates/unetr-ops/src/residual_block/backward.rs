@@ -1,7 +1,7 @@
 use rayon::prelude::*;
 
-use super::forward::{Block, FIRST, Kept, SECOND, SHORTCUT};
-use super::plane::{Norm, undo_last_activation};
+use super::forward::{Block, FIRST, Kept, Normed, SECOND, SHORTCUT};
+use super::plane::undo_last_activation;
 use crate::conv2d::Kernel;
 use crate::conv2d::correlate::weight_gradient;
 use crate::cpu::{Real, Write, add, unwritten};
@@ -11,7 +11,7 @@ impl<T: Real> Block<'_, T> {
     /// other along the channels of each image.
     pub(super) fn backward(
         &self,
-        kept: &Kept<T>,
+        kept: Vec<Kept<T>>,
         ys: &[T],
         grads: &[T],
         wanted: &Wanted,
@@ -32,16 +32,12 @@ impl<T: Real> Block<'_, T> {
         };
         let shares: Vec<Vec<ConvGradients<T>>> = of_images
             .into_par_iter()
+            .zip(kept)
             .enumerate()
-            .map(|(image, of_input)| {
-                let size = self.convs.len() * self.len();
-                let forward = ImageForward {
-                    planes: &kept.planes[image * size..][..size],
-                    norms: &kept.norms[image],
-                    ys: &ys[image * self.len()..][..self.len()],
-                };
-                let grads = &grads[image * self.len()..][..self.len()];
-                self.backward_image(image, &forward, grads, &turned, wanted, of_input)
+            .map(|(image, (of_input, kept))| {
+                let pixels = image * self.len()..(image + 1) * self.len();
+                let result = (&ys[pixels.clone()], &grads[pixels]);
+                self.backward_image(image, kept, result, &turned, wanted, of_input)
             })
             .collect();
         let sum = shares.into_iter().reduce(|mut sum, share| {
@@ -53,50 +49,55 @@ impl<T: Real> Block<'_, T> {
         (of_input, sum.unwrap_or_default())
     }
 
+    /// The gradients from a result and its gradient, which free what is kept as soon as it is used.
     fn backward_image(
         &self,
         image: usize,
-        forward: &ImageForward<'_, T>,
-        grads: &[T],
+        kept: Kept<T>,
+        (ys, grads): (&[T], &[T]),
         turned: &[Kernel<T>],
         wanted: &Wanted,
         mut of_input: Option<&mut [T]>,
     ) -> Vec<ConvGradients<T>> {
         let (frame, pixels, slope) = (self.frame, self.op.pixels(), self.slope());
-        let (first, norms) = (&forward.planes[..self.len()], forward.norms);
+        let Kept {
+            first,
+            second,
+            shortcut,
+        } = kept;
         // SAFETY: each is written, channel by channel or by a convolution, before it is read.
-        let (mut rectified, mut hidden, mut framed, mut of_hidden) = unsafe {
-            let outputs = self.op.sizes.outputs;
-            let (hidden, framed) = (frame.buffer(outputs), frame.buffer(outputs));
-            (unwritten(self.len()), hidden, framed, unwritten(self.len()))
+        let (mut rectified, mut framed, mut of_hidden) = unsafe {
+            let framed = frame.buffer(self.op.sizes.outputs);
+            (unwritten(self.len()), framed, unwritten(self.len()))
         };
         self.each_channel(&mut rectified, pixels, |channel, result| {
-            let (ys, grads) = (self.plane(forward.ys, channel), self.plane(grads, channel));
+            let (ys, grads) = (self.plane(ys, channel), self.plane(grads, channel));
             undo_last_activation(ys, grads, slope, result);
         });
-
-        self.each_channel(&mut hidden, frame.plane(), |channel, hidden| {
-            norms[FIRST][channel].activate(self.plane(first, channel), slope, frame, hidden);
-        });
-        let of_second =
-            self.conv_gradients(wanted, SECOND, &hidden, forward, &rectified, &mut framed);
         let convolve = |conv: usize, framed: &[T], result: &mut [T], write| {
             turned[conv].convolve(framed, result, write, self.threads);
         };
+
+        let hidden = self.hidden(&first);
+        let of_second =
+            self.conv_gradients(wanted, SECOND, &hidden, &second, &rectified, &mut framed);
+        drop((hidden, second));
         convolve(SECOND, &framed, &mut of_hidden, Write::Replace);
         self.each_channel(&mut of_hidden, pixels, |channel, grads| {
-            norms[FIRST][channel].undo_activation(self.plane(first, channel), slope, grads);
+            let plane = self.plane(&first.planes, channel);
+            first.norms[channel].undo_activation(plane, slope, grads);
         });
 
         let input = self.framed_input(image);
-        let of_first = self.conv_gradients(wanted, FIRST, &input, forward, &of_hidden, &mut framed);
+        let of_first = self.conv_gradients(wanted, FIRST, &input, &first, &of_hidden, &mut framed);
+        drop((of_hidden, first));
         if let Some(of_input) = &mut of_input {
             convolve(FIRST, &framed, of_input, Write::Replace);
         }
         let mut gradients = vec![of_first, of_second];
-        if self.convs.len() > SHORTCUT {
+        if let Some(shortcut) = shortcut {
             let of_shortcut =
-                self.conv_gradients(wanted, SHORTCUT, &input, forward, &rectified, &mut framed);
+                self.conv_gradients(wanted, SHORTCUT, &input, &shortcut, &rectified, &mut framed);
             gradients.push(of_shortcut);
             if let Some(of_input) = &mut of_input {
                 convolve(SHORTCUT, &framed, of_input, Write::Add);
@@ -114,15 +115,15 @@ impl<T: Real> Block<'_, T> {
         wanted: &Wanted,
         conv: usize,
         input: &[T],
-        forward: &ImageForward<'_, T>,
+        normed: &Normed<T>,
         grads: &[T],
         framed: &mut [T],
     ) -> ConvGradients<T> {
         let frame = self.frame;
-        let planes = &forward.planes[conv * self.len()..][..self.len()];
         let affine = self.each_channel(framed, frame.plane(), |channel, framed| {
-            let (plane, grads) = (self.plane(planes, channel), self.plane(grads, channel));
-            forward.norms[conv][channel].backward(plane, grads, frame, framed)
+            let plane = self.plane(&normed.planes, channel);
+            let grads = self.plane(grads, channel);
+            normed.norms[channel].backward(plane, grads, frame, framed)
         });
         let (scale, shift) = affine.into_iter().unzip();
         let mut weight = Vec::new();
@@ -144,13 +145,6 @@ pub(super) struct Wanted {
     pub(super) input: bool,
     /// Of the weight of each convolution.
     pub(super) weights: Vec<bool>,
-}
-
-/// What the forward pass of one image has left.
-struct ImageForward<'a, T> {
-    planes: &'a [T],
-    norms: &'a [Vec<Norm<T>>],
-    ys: &'a [T],
 }
 
 /// The gradients of a convolution and its normalisation.

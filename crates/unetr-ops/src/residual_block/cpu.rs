@@ -104,13 +104,13 @@ impl Op {
 }
 
 impl Operation for Op {
-    type Kept<T: Real> = Kept<T>;
+    type Kept<T: Real> = Vec<Kept<T>>;
 
-    fn forward<T: Real>(&self, arguments: &[&[T]], keep: Keep) -> (Vec<T>, Kept<T>) {
+    fn forward<T: Real>(&self, arguments: &[&[T]], keep: Keep) -> (Vec<T>, Vec<Kept<T>>) {
         Block::new(self, arguments).forward(keep)
     }
 
-    fn backward<T: Real>(&self, pass: Backward<'_, T, Kept<T>>) -> Vec<Option<Vec<T>>> {
+    fn backward<T: Real>(&self, pass: Backward<'_, T, Vec<Kept<T>>>) -> Vec<Option<Vec<T>>> {
         let (inputs, mut parameters) = pass.wanted.split_at(self.inputs.len());
         let weights = self.affine.iter().map(|&affine| {
             let wanted = parameters[0];
@@ -122,7 +122,7 @@ impl Operation for Op {
             input: inputs.contains(&true),
         };
         let block = Block::new(self, pass.arguments);
-        let (of_input, of_convs) = block.backward(&pass.kept, pass.result, pass.grads, &wanted);
+        let (of_input, of_convs) = block.backward(pass.kept, pass.result, pass.grads, &wanted);
         let mut gradients = match of_input {
             Some(of_input) => self.split(&of_input),
             None => vec![None; self.inputs.len()],

@@ -29,13 +29,19 @@ pub(super) struct Conv<'a, T: Real> {
     affine: Vec<(T, T)>,
 }
 
-/// What the forward pass keeps: for each image what each convolution gives, and how each channel of
-/// that is normalised.
+/// What the forward pass keeps of an image.
 #[derive(Debug)]
-pub(super) struct Kept<T: Real> {
+pub(super) struct Kept<T> {
+    pub(super) first: Normed<T>,
+    pub(super) second: Normed<T>,
+    pub(super) shortcut: Option<Normed<T>>,
+}
+
+/// What a convolution gives for an image, and how each channel of that is normalised.
+#[derive(Debug)]
+pub(super) struct Normed<T> {
     pub(super) planes: Vec<T>,
-    /// `[batch][convolution][channel]`
-    pub(super) norms: Vec<Vec<Vec<Norm<T>>>>,
+    pub(super) norms: Vec<Norm<T>>,
 }
 
 impl<'a, T: Real> Block<'a, T> {
@@ -121,65 +127,57 @@ impl<'a, T: Real> Block<'a, T> {
         &planes[channel * self.op.pixels()..][..self.op.pixels()]
     }
 
-    /// A convolution of a framed image and the statistics of its result.
-    fn convolve(&self, conv: usize, framed: &[T], output: &mut [T]) -> Vec<Norm<T>> {
+    /// A convolution of a framed image.
+    fn convolve(&self, conv: usize, framed: &[T]) -> Normed<T> {
         let Conv { kernel, affine, .. } = &self.convs[conv];
-        kernel.convolve(framed, output, Write::Replace, self.threads);
-        self.each_channel(output, self.op.pixels(), |channel, plane| {
+        // SAFETY: the convolution writes every channel.
+        let mut planes = unsafe { unwritten(self.len()) };
+        kernel.convolve(framed, &mut planes, Write::Replace, self.threads);
+        let norms = self.each_channel(&mut planes, self.op.pixels(), |channel, plane| {
             let (weight, bias) = affine[channel];
             Norm::of(plane, self.op.eps, weight, bias)
-        })
+        });
+        Normed { planes, norms }
     }
 
     pub(super) fn slope(&self) -> T {
         T::of(self.op.slope)
     }
 
-    pub(super) fn forward(&self, keep: Keep) -> (Vec<T>, Kept<T>) {
-        let keep = keep == Keep::Activations;
-        let (batch, convs) = (self.op.sizes.batch, self.convs.len());
-        let kept_images = if keep { batch } else { 0 };
-        // SAFETY: every channel of every image is written: of the result with the shortcut or the input
-        // first, of the planes by the convolutions.
-        let (mut ys, mut planes) = unsafe {
-            let planes = unwritten(kept_images * convs * self.len());
-            (unwritten(batch * self.len()), planes)
-        };
-        let norms = if keep {
-            ys.par_chunks_mut(self.len())
-                .zip(planes.par_chunks_mut(convs * self.len()))
-                .enumerate()
-                .map(|(image, (ys, planes))| self.forward_image(image, ys, planes))
-                .collect()
-        } else {
-            ys.par_chunks_mut(self.len())
-                .enumerate()
-                .for_each(|(image, ys)| {
-                    // SAFETY: the convolutions write them.
-                    let mut planes = unsafe { unwritten(convs * self.len()) };
-                    self.forward_image(image, ys, &mut planes);
-                });
-            Vec::new()
-        };
-        (ys, Kept { planes, norms })
+    /// The result, and what the backward pass needs of each image if it is wanted.
+    pub(super) fn forward(&self, keep: Keep) -> (Vec<T>, Vec<Kept<T>>) {
+        // SAFETY: every channel of every image is written, with the shortcut or the input first.
+        let mut ys = unsafe { unwritten(self.op.sizes.batch * self.len()) };
+        let images = ys.par_chunks_mut(self.len()).enumerate();
+        let kept = images.map(|(image, ys)| {
+            let kept = self.forward_image(image, ys);
+            (keep == Keep::Activations).then_some(kept)
+        });
+        let kept = kept.collect::<Vec<_>>().into_iter().flatten().collect();
+        (ys, kept)
     }
 
-    fn forward_image(&self, image: usize, ys: &mut [T], planes: &mut [T]) -> Vec<Vec<Norm<T>>> {
-        let (frame, pixels) = (self.frame, self.op.pixels());
-        let (first, others) = planes.split_at_mut(self.len());
-        let (second, shortcut) = others.split_at_mut(self.len());
-        let framed = self.framed_input(image);
-        let mut norms = vec![self.convolve(FIRST, &framed, first)];
+    /// What the first convolution gives, normalised and rectified, as the second one sees
+    /// it.
+    pub(super) fn hidden(&self, first: &Normed<T>) -> Vec<T> {
         // SAFETY: the activation writes every channel.
-        let mut hidden = unsafe { frame.buffer(self.op.sizes.outputs) };
-        self.each_channel(&mut hidden, frame.plane(), |channel, hidden| {
-            norms[FIRST][channel].activate(self.plane(first, channel), self.slope(), frame, hidden);
+        let mut hidden = unsafe { self.frame.buffer(self.op.sizes.outputs) };
+        self.each_channel(&mut hidden, self.frame.plane(), |channel, hidden| {
+            let plane = self.plane(&first.planes, channel);
+            first.norms[channel].activate(plane, self.slope(), self.frame, hidden);
         });
-        norms.push(self.convolve(SECOND, &hidden, second));
-        if self.convs.len() > SHORTCUT {
-            norms.push(self.convolve(SHORTCUT, &framed, shortcut));
+        hidden
+    }
+
+    fn forward_image(&self, image: usize, ys: &mut [T]) -> Kept<T> {
+        let pixels = self.op.pixels();
+        let framed = self.framed_input(image);
+        let first = self.convolve(FIRST, &framed);
+        let second = self.convolve(SECOND, &self.hidden(&first));
+        let shortcut = (self.convs.len() > SHORTCUT).then(|| self.convolve(SHORTCUT, &framed));
+        if let Some(Normed { planes, norms }) = &shortcut {
             self.each_channel(ys, pixels, |channel, ys| {
-                norms[SHORTCUT][channel].normalise(self.plane(shortcut, channel), ys);
+                norms[channel].normalise(self.plane(planes, channel), ys);
             });
         } else {
             let input = self.inputs.iter().zip(&self.op.inputs);
@@ -192,8 +190,13 @@ impl<'a, T: Real> Block<'a, T> {
             }
         }
         self.each_channel(ys, pixels, |channel, ys| {
-            norms[SECOND][channel].finish(self.plane(second, channel), self.slope(), ys);
+            let plane = self.plane(&second.planes, channel);
+            second.norms[channel].finish(plane, self.slope(), ys);
         });
-        norms
+        Kept {
+            first,
+            second,
+            shortcut,
+        }
     }
 }

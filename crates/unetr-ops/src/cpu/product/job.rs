@@ -218,7 +218,8 @@ impl<T: Real> Job<'_, T> {
         let lanes = F::registers().lanes;
         let columns = 0..self.columns.lines;
         let all: usize = self.blocks::<F>().map(|block| units::<T, F>(&block)).sum();
-        let mut packed = Aligned::new(all * columns.len().next_multiple_of(lanes));
+        // SAFETY: all strips of all blocks are packed.
+        let mut packed = unsafe { Aligned::unwritten(all * columns.len().next_multiple_of(lanes)) };
         let mut rest = &mut *packed;
         let mut parts = Vec::new();
         for strip in even(columns, STRIP, lanes) {
@@ -251,7 +252,8 @@ impl<T: Real> Job<'_, T> {
         }
         let padded = rows.len().next_multiple_of(height);
         let all: usize = blocks.clone().map(|block| units::<T, F>(&block)).sum();
-        let mut packed = Aligned::new(padded * all);
+        // SAFETY: all rows of all blocks are packed.
+        let mut packed = unsafe { Aligned::unwritten(padded * all) };
         let mut rest = &mut *packed;
         for block in blocks {
             let (panels, others) = rest.split_at_mut(padded * units::<T, F>(&block));
