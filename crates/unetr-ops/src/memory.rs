@@ -17,6 +17,8 @@ pub fn keep_freed_memory() {
     unsafe {
         // Not from pages of its own, which go back to the system when freed.
         libc::mallopt(libc::M_MMAP_MAX, 0);
+        // One heap, so that what one thread has freed another one can have.
+        libc::mallopt(libc::M_ARENA_MAX, 1);
         // Never give back the end of the heap.
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
     }

@@ -1,5 +1,5 @@
-//! Working memory that is used again: a fresh megabyte costs half a millisecond of page faults, more
-//! than most kernels need to fill it.
+//! Memory that kernels work with: small pieces that are used again and again, and results that are
+//! written but once.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,8 @@ impl<T> Pool<T> {
     }
 }
 
-/// Frees the working memory that operations on the CPU keep for the next step: after training, or
-/// between images of very different sizes.
+/// Frees the small pieces of working memory that operations on the CPU keep: after training, or between
+/// images of very different sizes.
 pub fn release_buffers() {
     f32::pool().lock().clear();
     f64::pool().lock().clear();

@@ -7,49 +7,38 @@ use crate::conv2d::correlate::weight_gradient;
 use crate::cpu::{Real, Write, add, unwritten};
 
 impl<T: Real> Block<'_, T> {
-    /// The gradients of the arguments, as far as they are wanted; that of the inputs one after the
-    /// other along the channels of each image.
+    /// The gradients of the arguments, as far as they are wanted: for each image that of the inputs, one
+    /// after the other along the channels, and those of the convolutions.
     pub(super) fn backward(
         &self,
         kept: Vec<Kept<T>>,
         ys: &[T],
         grads: &[T],
         wanted: &Wanted,
-    ) -> (Option<Vec<T>>, Vec<ConvGradients<T>>) {
-        let batch = self.op.sizes.batch;
-        let size = self.op.sizes.inputs * self.op.pixels();
+    ) -> (Vec<Vec<T>>, Vec<ConvGradients<T>>) {
         let turned: Vec<Kernel<T>> = (0..self.convs.len())
             .map(|conv| {
                 let shape = self.op.weight_shape(conv);
                 Kernel::backward(self.convs[conv].weight, shape, 1, self.frame)
             })
             .collect();
-        // SAFETY: the gradient of the first convolution writes every channel of every image.
-        let mut of_input = wanted.input.then(|| unsafe { unwritten(batch * size) });
-        let of_images: Vec<Option<&mut [T]>> = match &mut of_input {
-            Some(of_input) => of_input.chunks_mut(size).map(Some).collect(),
-            None => (0..batch).map(|_| None).collect(),
-        };
-        let shares: Vec<Vec<ConvGradients<T>>> = of_images
-            .into_par_iter()
-            .zip(kept)
-            .enumerate()
-            .map(|(image, (of_input, kept))| {
-                let pixels = image * self.len()..(image + 1) * self.len();
-                let result = (&ys[pixels.clone()], &grads[pixels]);
-                self.backward_image(image, kept, result, &turned, wanted, of_input)
-            })
-            .collect();
-        let sum = shares.into_iter().reduce(|mut sum, share| {
+        let images = kept.into_par_iter().enumerate().map(|(image, kept)| {
+            let pixels = image * self.len()..(image + 1) * self.len();
+            let result = (&ys[pixels.clone()], &grads[pixels]);
+            self.backward_image(image, kept, result, &turned, wanted)
+        });
+        let (of_inputs, shares): (Vec<_>, Vec<_>) = images.unzip();
+        let sum = shares.into_iter().reduce(|mut sum: Vec<_>, share| {
             for (sum, share) in sum.iter_mut().zip(&share) {
-                sum.add(share);
+                ConvGradients::add(sum, share);
             }
             sum
         });
-        (of_input, sum.unwrap_or_default())
+        (of_inputs, sum.unwrap_or_default())
     }
 
-    /// The gradients from a result and its gradient, which free what is kept as soon as it is used.
+    /// The gradients from a result and its gradient; that of the inputs is empty if it is not wanted.
+    /// What is kept is freed as soon as it has been used.
     fn backward_image(
         &self,
         image: usize,
@@ -57,8 +46,7 @@ impl<T: Real> Block<'_, T> {
         (ys, grads): (&[T], &[T]),
         turned: &[Kernel<T>],
         wanted: &Wanted,
-        mut of_input: Option<&mut [T]>,
-    ) -> Vec<ConvGradients<T>> {
+    ) -> (Vec<T>, Vec<ConvGradients<T>>) {
         let (frame, pixels, slope) = (self.frame, self.op.pixels(), self.slope());
         let Kept {
             first,
@@ -91,21 +79,28 @@ impl<T: Real> Block<'_, T> {
         let input = self.framed_input(image);
         let of_first = self.conv_gradients(wanted, FIRST, &input, &first, &of_hidden, &mut framed);
         drop((of_hidden, first));
-        if let Some(of_input) = &mut of_input {
-            convolve(FIRST, &framed, of_input, Write::Replace);
+        let size = if wanted.input {
+            self.op.sizes.inputs * pixels
+        } else {
+            0
+        };
+        // SAFETY: the gradient of the first convolution writes every channel.
+        let mut of_input = unsafe { unwritten(size) };
+        if wanted.input {
+            convolve(FIRST, &framed, &mut of_input, Write::Replace);
         }
         let mut gradients = vec![of_first, of_second];
         if let Some(shortcut) = shortcut {
             let of_shortcut =
                 self.conv_gradients(wanted, SHORTCUT, &input, &shortcut, &rectified, &mut framed);
             gradients.push(of_shortcut);
-            if let Some(of_input) = &mut of_input {
-                convolve(SHORTCUT, &framed, of_input, Write::Add);
+            if wanted.input {
+                convolve(SHORTCUT, &framed, &mut of_input, Write::Add);
             }
-        } else if let Some(of_input) = &mut of_input {
-            add(of_input, &rectified);
+        } else if wanted.input {
+            add(&mut of_input, &rectified);
         }
-        gradients
+        (of_input, gradients)
     }
 
     /// The gradients of a convolution and its normalisation from the one of their result, `grads`;

@@ -82,17 +82,17 @@ impl Op {
         (self.sizes.outputs, inputs, kernel, kernel)
     }
 
-    /// The gradient of each input from that of all inputs, one after the other along the channels.
-    fn split<T: Real>(&self, of_input: &[T]) -> Vec<Option<Vec<T>>> {
-        let Sizes { batch, inputs, .. } = self.sizes;
+    /// The gradient of each input from those of the images' inputs, one after the other along the
+    /// channels.
+    fn split<T: Real>(&self, of_inputs: &[Vec<T>]) -> Vec<Option<Vec<T>>> {
         let pixels = self.pixels();
         let mut first = 0;
         let gradients = self.inputs.iter().map(|&channels| {
             // SAFETY: the channels of every image are copied.
-            let mut result = unsafe { unwritten(batch * channels * pixels) };
+            let mut result = unsafe { unwritten(of_inputs.len() * channels * pixels) };
             result
                 .par_chunks_mut(channels * pixels)
-                .zip(of_input.par_chunks(inputs * pixels))
+                .zip(of_inputs)
                 .for_each(|(to, from)| {
                     to.copy_from_slice(&from[first * pixels..][..channels * pixels]);
                 });
@@ -122,10 +122,10 @@ impl Operation for Op {
             input: inputs.contains(&true),
         };
         let block = Block::new(self, pass.arguments);
-        let (of_input, of_convs) = block.backward(pass.kept, pass.result, pass.grads, &wanted);
-        let mut gradients = match of_input {
-            Some(of_input) => self.split(&of_input),
-            None => vec![None; self.inputs.len()],
+        let (of_inputs, of_convs) = block.backward(pass.kept, pass.result, pass.grads, &wanted);
+        let mut gradients = match wanted.input {
+            true => self.split(&of_inputs),
+            false => vec![None; self.inputs.len()],
         };
         for (conv, of_conv) in of_convs.into_iter().enumerate() {
             gradients.push(wanted.weights[conv].then_some(of_conv.weight));
