@@ -72,8 +72,8 @@ fn checked<L: Copy + Into<i64>>(
     if all_valid {
         return Ok(indices);
     }
-    let labels = labels.into_iter().map(Into::into);
-    let found = labels.into_iter().find(|label| !valid.contains(label));
+    let mut labels = labels.into_iter().map(Into::into);
+    let found = labels.find(|label| !valid.contains(label));
     let label = found.unwrap_or_default();
     Err(OpError::Label { op, label, classes }.into())
 }

@@ -4,8 +4,9 @@
 /// A training step frees and allocates the same hundreds of megabytes again and again. glibc gives
 /// large pieces back to the system at once, and a fresh megabyte costs half a millisecond of page
 /// faults: a tenth to a fifth of a step. Peak memory stays as it is; memory that is free between
-/// steps is not seen as free by other programs. Elsewhere than on Linux with glibc, or beside
-/// another allocator, this does nothing.
+/// steps is not seen as free by other programs. All threads share one heap, so that what one of them
+/// frees serves the others. Elsewhere than on Linux with glibc, or beside another allocator, this does
+/// nothing.
 ///
 /// # Examples
 /// ```

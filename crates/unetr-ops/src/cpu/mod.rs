@@ -27,8 +27,8 @@ pub(crate) use real::Real;
 pub(crate) use simd::tests::at_each_level;
 pub(crate) use simd::{Lanes, Once, Registers, dispatch, tile_rows, vectorised};
 pub(crate) use sums::{
-    add, add_constant, centred_sum_of_squares, column_sums, lane_sums, largest, sum,
-    sum_and_centred_dot,
+    add, add_constant, centred_sum_of_squares, column_sums, lane_centred_squares, lane_sum,
+    lane_sums, largest, sum, sum_and_centred_dot,
 };
 pub(crate) use transpose::{Rows, Write};
 

@@ -72,6 +72,28 @@ fn elements<T: Real, const M: usize>(slices: [&[T]; M], index: usize) -> [T; M] 
     elements
 }
 
+/// [`sum`] where code is [`vectorised`] already.
+#[inline(always)]
+pub(crate) fn lane_sum<T: Real>(xs: &[T]) -> f64 {
+    let [sum] = lane_sums(
+        [xs],
+        #[inline(always)]
+        |[x]| [x],
+    );
+    sum
+}
+
+/// [`centred_sum_of_squares`] where code is [`vectorised`] already.
+#[inline(always)]
+pub(crate) fn lane_centred_squares<T: Real>(xs: &[T], mean: T) -> f64 {
+    let [sum] = lane_sums(
+        [xs],
+        #[inline(always)]
+        |[x]| [(x - mean) * (x - mean)],
+    );
+    sum
+}
+
 /// The largest element, minus infinity if there is none; to be called where code is [`vectorised`]
 /// already.
 #[inline(always)]
@@ -92,22 +114,12 @@ pub(crate) fn largest<T: Real>(xs: &[T]) -> T {
 
 /// `Σ x`
 pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
-    let [sum] = vectorised!(lane_sums(
-        [xs],
-        #[inline(always)]
-        |[x]| [x]
-    ));
-    sum
+    vectorised!(lane_sum(xs))
 }
 
 /// `Σ (x - mean)²`
 pub(crate) fn centred_sum_of_squares<T: Real>(xs: &[T], mean: T) -> f64 {
-    let [sum] = vectorised!(lane_sums(
-        [xs],
-        #[inline(always)]
-        |[x]| [(x - mean) * (x - mean)]
-    ));
-    sum
+    vectorised!(lane_centred_squares(xs, mean))
 }
 
 /// `Σ x` and `Σ x·(y - mean)` of two slices of one length.

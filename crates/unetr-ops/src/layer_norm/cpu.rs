@@ -1,7 +1,9 @@
 use rayon::prelude::*;
 
 use crate::Keep;
-use crate::cpu::{Real, add, lane_sums, min_chunks, unwritten, vectorised};
+use crate::cpu::{
+    Real, add, lane_centred_squares, lane_sum, lane_sums, min_chunks, unwritten, vectorised,
+};
 use crate::many::{Backward, Operation};
 
 /// Rows whose share of the gradients of weight and bias is summed by one task.
@@ -44,18 +46,9 @@ impl LayerNorm {
     #[inline(always)]
     fn statistics<T: Real>(self, row: &[T]) -> (T, T) {
         let count = row.len() as f64;
-        let [sum] = lane_sums(
-            [row],
-            #[inline(always)]
-            |[x]| [x],
-        );
-        let mean = T::of(sum / count);
-        let [squares] = lane_sums(
-            [row],
-            #[inline(always)]
-            |[x]| [(x - mean) * (x - mean)],
-        );
-        (mean, T::of(1. / (squares / count + self.eps).sqrt()))
+        let mean = T::of(lane_sum(row) / count);
+        let variance = lane_centred_squares(row, mean) / count;
+        (mean, T::of(1. / (variance + self.eps).sqrt()))
     }
 
     pub(crate) fn forward<T: Real>(self, xs: &[T], weight: &[T], bias: &[T], ys: &mut [T]) {

@@ -1,7 +1,7 @@
 use rayon::prelude::*;
 
 use crate::Keep;
-use crate::cpu::{Real, lane_sums, largest, min_chunks, vectorised};
+use crate::cpu::{Real, lane_sum, lane_sums, largest, min_chunks, vectorised};
 use crate::many::{Backward, Operation};
 
 /// Softmax of every row of so many numbers.
@@ -16,12 +16,7 @@ pub(crate) fn softmax_in_place<T: Real>(row: &mut [T], scale: T) {
         for x in row.iter_mut() {
             *x = ((*x - largest) * scale).exp();
         }
-        let [sum] = lane_sums(
-            [row],
-            #[inline(always)]
-            |[x]| [x],
-        );
-        let inverse = T::of(1. / sum);
+        let inverse = T::of(1. / lane_sum(row));
         for x in row.iter_mut() {
             *x *= inverse;
         }
