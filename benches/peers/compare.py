@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--only", default="", metavar="TEXT", help="cases that have it in their title; not written")
     parser.add_argument("--without", action="append", default=[], choices=networks.SIDES, help="leaves a side out")
     parser.add_argument("--print", action="store_true", help="prints without writing the README")
-    parser.add_argument("--rounds", type=int, help="instead of 2 for networks and 3 for operations")
+    parser.add_argument("--rounds", type=int, help="instead of 3")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--patience", type=float, default=120, help="seconds to wait for a quiet machine, each time")
     args = parser.parse_args()

@@ -5,7 +5,7 @@ import sys
 import machine
 
 HERE = pathlib.Path(__file__).parent
-ROUNDS = 2
+ROUNDS = 3
 SMALL = dict(image_size=128, hidden=192, mlp=768, heads=4)
 FULL = dict(image_size=256, hidden=768, mlp=3072, heads=4)
 # Two that nothing was tuned for.
