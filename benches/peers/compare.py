@@ -4,6 +4,7 @@
     python3 -m venv VENV && VENV/bin/pip install -r benches/peers/requirements.txt
     VENV/bin/python benches/peers/compare.py                   # everything, into README.md
     VENV/bin/python benches/peers/compare.py --ops             # the operations alone
+    VENV/bin/python benches/peers/compare.py --pipeline FOLDER # reading the photos of a folder, or of several
     VENV/bin/python benches/peers/compare.py --only inference  # some cases, only printed
 
 It builds the programs first, and waits while other programs keep the processors busy.
@@ -13,6 +14,7 @@ import argparse
 import machine
 import networks
 import operations
+import pipeline
 
 README = machine.ROOT / "README.md"
 
@@ -30,6 +32,7 @@ def replace_region(name, text):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ops", action="store_true", help="the operations alone")
+    parser.add_argument("--pipeline", nargs="+", metavar="FOLDER", help="the input pipeline alone, on these data")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases that have it in their title; not written")
     parser.add_argument("--without", action="append", default=[], choices=networks.SIDES, help="leaves a side out")
     parser.add_argument("--print", action="store_true", help="prints without writing the README")
@@ -37,12 +40,15 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--patience", type=float, default=120, help="seconds to wait for a quiet machine, each time")
     args = parser.parse_args()
-    common = {"only": args.only, "rounds": args.rounds, "threads": args.threads, "patience": args.patience}
+    common = {"rounds": args.rounds, "threads": args.threads, "patience": args.patience}
     programs = machine.build()
     regions = {}
-    if not args.ops:
-        regions["compare"] = networks.compare(programs, without=args.without, **common)
-    regions["operations"] = operations.compare(programs, **common)
+    if args.pipeline:
+        regions["pipeline"] = pipeline.compare(programs, args.pipeline, **common)
+    else:
+        if not args.ops:
+            regions["compare"] = networks.compare(programs, args.only, args.without, **common)
+        regions["operations"] = operations.compare(programs, args.only, **common)
     for name, text in regions.items():
         if text is None:
             continue
