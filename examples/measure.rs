@@ -3,6 +3,7 @@
 //!     cargo run --release --example measure -- train-step --image-size 256 --hidden 768 --mlp 3072 --batch 2
 //!     cargo run --release --example measure -- infer
 //!     cargo run --release --example measure -- pipeline --data data/oxford_pets --workers 2
+//!     cargo run --release --example measure -- stages --data data/oxford_pets
 //!
 //! The line says what was measured and how: seconds of a step (of the pipeline: between two
 //! batches), images per second in the steady state, the most memory that was held. What has no
@@ -11,14 +12,22 @@
 #[allow(dead_code, reason = "every example uses a part of it")]
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
-use unetr::data::{Compose, DataLoader, DataLoaderConfig, Dataset, OxfordPets, Subset};
+use serde_json::json;
+use unetr::data::{
+    Affine, Compose, DataLoader, DataLoaderConfig, Dataset, ExifOrientation, HorizontalFlip,
+    MemoryCache, Normalize, OxfordPets, PrepareConfig, PreparedDataset, Probability,
+    RandomBrightnessContrast, RandomResizedCrop, Step, Subset, Transform, read_image, read_mask,
+    sample_rng,
+};
 use unetr::model::{
     Keep, Mode, Parameters, Precision, Unetr, UnetrConfig, no_grad, with_precision,
 };
@@ -45,6 +54,8 @@ enum Bench {
     Infer(Network),
     /// Photos from the disk to batches.
     Pipeline(Pipeline),
+    /// The parts of the pipeline one by one, in one thread.
+    Stages(Stages),
 }
 
 #[derive(Debug, Args, Serialize)]
@@ -88,10 +99,33 @@ enum Transforms {
     Val,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Cache {
+    /// Every photo is decoded each time.
+    None,
+    /// Decoded photos stay in memory.
+    Memory,
+    /// Decoded photos are in a file in the folder for temporary files.
+    Prepared,
+}
+
+#[derive(Debug, Args, Serialize)]
+struct Stages {
+    /// As of `pipeline`.
+    #[arg(long, default_value = SAMPLE)]
+    data: PathBuf,
+    #[arg(long, default_value_t = 256)]
+    image_size: usize,
+}
+
+/// The sample in `assets/`.
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/oxford_pets_sample");
+
 #[derive(Debug, Args, Serialize)]
 struct Pipeline {
     /// The folder with `images/` and `annotations/`; the sample in `assets/` by default.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/oxford_pets_sample"))]
+    #[arg(long, default_value = SAMPLE)]
     data: PathBuf,
     /// Threads that read and transform; 0 for the one that waits for batches.
     #[arg(long, default_value_t = 0)]
@@ -104,6 +138,8 @@ struct Pipeline {
     images: usize,
     #[arg(long, value_enum, default_value = "train")]
     pipeline: Transforms,
+    #[arg(long, value_enum, default_value = "none")]
+    cache: Cache,
     #[arg(long, default_value_t = 256)]
     image_size: usize,
 }
@@ -159,6 +195,7 @@ fn main() -> Result<()> {
         Bench::TrainStep(network) => train(network, start),
         Bench::Infer(network) => infer(network, start),
         Bench::Pipeline(case) => pipeline(&case),
+        Bench::Stages(case) => stages(&case),
     }
 }
 
@@ -319,8 +356,18 @@ fn pipeline(case: &Pipeline) -> Result<()> {
         workers: case.workers,
         ..DataLoaderConfig::train(case.batch)
     };
+    let folder = tempfile::tempdir()?;
     let start = Stamp::now()?;
     let pets = OxfordPets::open(&case.data)?;
+    let pets: Arc<dyn Dataset> = match case.cache {
+        Cache::None => Arc::new(pets),
+        Cache::Memory => Arc::new(MemoryCache::new(pets, usize::MAX)),
+        Cache::Prepared => {
+            let path = folder.path().join("pets");
+            let config = PrepareConfig::default();
+            Arc::new(PreparedDataset::open_or_create(path, &pets, &config)?)
+        }
+    };
     let repeated = (0..case.images).map(|n| n % pets.len()).collect();
     let loader = DataLoader::new(Subset::new(pets, repeated)?, transforms, cfg)?;
     let (mut images, mut stamps, mut shape) = (0, Vec::new(), Vec::new());
@@ -361,6 +408,76 @@ fn pipeline(case: &Pipeline) -> Result<()> {
         }),
     }
     .print()
+}
+
+/// Milliseconds of each part for a photo of the data, on average.
+fn stages(case: &Stages) -> Result<()> {
+    let size = [case.image_size; 2];
+    let p = Probability::ALWAYS;
+    let transforms: [(&str, Step); 6] = [
+        (
+            "affine",
+            Affine {
+                p,
+                ..Affine::new([-35.0, 35.0], 1)
+            }
+            .into(),
+        ),
+        (
+            "random_resized_crop",
+            RandomResizedCrop {
+                scale: [0.7, 1.0],
+                ..RandomResizedCrop::new(size)
+            }
+            .into(),
+        ),
+        ("horizontal_flip", HorizontalFlip { p }.into()),
+        (
+            "brightness_contrast",
+            RandomBrightnessContrast {
+                p,
+                ..RandomBrightnessContrast::default()
+            }
+            .into(),
+        ),
+        ("normalize", Normalize::default().into()),
+        ("all", Compose::tutorial_train(size).into()),
+    ];
+    let mut ms = BTreeMap::new();
+    let mut timed = |stage, start: Instant| {
+        *ms.entry(stage).or_insert(0.0) += start.elapsed().as_secs_f64() * 1e3
+    };
+    let pets = OxfordPets::open(&case.data)?;
+    for (index, name) in pets.names().iter().enumerate() {
+        let start = Instant::now();
+        read_image(
+            case.data.join(format!("images/{name}.jpg")),
+            ExifOrientation::Apply,
+        )?;
+        timed("decode_photo", start);
+        let start = Instant::now();
+        read_mask(case.data.join(format!("annotations/trimaps/{name}.png")))?;
+        timed("decode_mask", start);
+        let whole = pets.get(index)?;
+        let mut sample = whole.clone();
+        for (stage, transform) in &transforms {
+            let mut rng = sample_rng(0, 0, index as u64);
+            let input = if *stage == "all" {
+                whole.clone()
+            } else {
+                sample
+            };
+            let start = Instant::now();
+            sample = transform.apply(input, &mut rng)?;
+            timed(stage, start);
+        }
+    }
+    ms.values_mut().for_each(|ms| *ms /= pets.len() as f64);
+    println!(
+        "{}",
+        json!({ "bench": "stages", "ms": ms, "versions": VERSIONS })
+    );
+    Ok(())
 }
 
 /// A moment, by the clock and by the processor time used so far.

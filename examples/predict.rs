@@ -16,7 +16,7 @@ use candle_core::Device;
 use clap::Parser;
 use image::GrayImage;
 use image::imageops::{FilterType, resize};
-use unetr::data::{ExifOrientation, Image, Resize, Sample, Transform, read_image, sample_rng};
+use unetr::data::{ExifOrientation, Resize, Sample, Transform, read_image, sample_rng};
 use unetr::model::Unetr;
 use unetr::train::{Palette, draw_overlay};
 
@@ -78,11 +78,7 @@ fn segment(
         .context("a photo without a name")?
         .to_string_lossy()
         .into_owned();
-    let sample = Sample {
-        name: name.clone(),
-        image: Image::U8(image.clone()),
-        mask: GrayImage::new(width, height),
-    };
+    let sample = Sample::new(&name, image.clone(), GrayImage::new(width, height));
     let resized = Resize::new(model.config().image_size).apply(sample, &mut sample_rng(0, 0, 0))?;
     let mask = common::predict(model, resized, device)?;
     let mask = resize(&mask, width, height, FilterType::Nearest);

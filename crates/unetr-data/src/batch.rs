@@ -1,5 +1,6 @@
 use crate::{Error, Image, Result, Sample};
 use candle_core::{Device, Tensor, WithDType};
+use image::GrayImage;
 
 /// Samples of one size, stacked for the network.
 #[derive(Debug, Clone)]
@@ -9,6 +10,8 @@ pub struct Batch {
     pub images: Tensor,
     /// The class of every pixel, `[batch, height, width]`, u8.
     pub masks: Tensor,
+    /// The samples' extra masks, each as `masks`.
+    pub extra_masks: Vec<Tensor>,
     /// Where each sample stands in the dataset.
     pub indices: Vec<usize>,
 }
@@ -18,10 +21,12 @@ impl Batch {
     ///
     /// # Errors
     /// When there is no sample, a mask has another size than its photo, or two samples differ in
-    /// size or in their pixels' type; the error names both.
+    /// size, in their pixels' type or in the number of their masks; the error names both.
     pub fn collate(samples: impl IntoIterator<Item = (usize, Sample)>) -> Result<Self> {
         let items = samples.into_iter().map(|(i, sample)| Item::new(i, sample));
-        Self::stack(items.collect::<Result<_>>()?)
+        let items: Vec<_> = items.collect::<Result<_>>()?;
+        Item::check_alike(&items)?;
+        Self::stack(items)
     }
 
     /// How many samples there are.
@@ -39,68 +44,68 @@ impl Batch {
     /// # Errors
     /// When the copy fails.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let extra_masks = self.extra_masks.iter().map(|mask| mask.to_device(device));
         Ok(Self {
             images: self.images.to_device(device)?,
             masks: self.masks.to_device(device)?,
+            extra_masks: extra_masks.collect::<candle_core::Result<_>>()?,
             indices: self.indices.clone(),
         })
     }
 
+    /// Stacks samples that are alike.
     pub(crate) fn stack(items: Vec<Item>) -> Result<Self> {
         let first = items.first().ok_or(Error::EmptyBatch)?;
-        if let Some(odd) = items.iter().find(|item| item.shape() != first.shape()) {
-            return Err(Error::BatchShape {
-                first: first.name.clone(),
-                first_shape: first.describe(),
-                second: odd.name.clone(),
-                second_shape: odd.describe(),
-            });
-        }
         let [height, width] = first.size;
-        let masks: Vec<&[u8]> = items.iter().map(|item| item.mask.as_slice()).collect();
-        let masks = Tensor::from_vec(masks.concat(), (items.len(), height, width), &Device::Cpu)?;
-        let images = match first.planes {
-            Planes::U8(_) => images(&items, Planes::as_u8),
-            Planes::F32(_) => images(&items, Planes::as_f32),
+        let images = match first.pixels {
+            Pixels::U8(_) => images(&items, Pixels::as_u8),
+            Pixels::F32(_) => images(&items, Pixels::as_f32),
         }?;
+        let masks = (0..first.masks.len()).map(|n| {
+            let masks: Vec<&[u8]> = items.iter().map(|item| item.masks[n].as_slice()).collect();
+            Tensor::from_vec(masks.concat(), (items.len(), height, width), &Device::Cpu)
+        });
+        let mut masks = masks.collect::<candle_core::Result<Vec<_>>>()?;
         Ok(Self {
             images,
-            masks,
+            masks: masks.remove(0),
+            extra_masks: masks,
             indices: items.into_iter().map(|item| item.index).collect(),
         })
     }
 }
 
 /// Stacks photos that are known to have one size and one type.
-fn images<T: WithDType>(items: &[Item], values: fn(&Planes) -> Option<&[T]>) -> Result<Tensor> {
+fn images<T: WithDType>(items: &[Item], values: fn(&Pixels) -> Option<&[T]>) -> Result<Tensor> {
     let [height, width] = items[0].size;
     let shape = (items.len(), 3, height, width);
     let photos: Vec<&[T]> = items
         .iter()
-        .filter_map(|item| values(&item.planes))
+        .filter_map(|item| values(&item.pixels))
         .collect();
     Ok(Tensor::from_vec(photos.concat(), shape, &Device::Cpu)?)
 }
 
 /// A sample in the layout of a batch. A worker thread makes it, so that the thread that trains has
 /// nothing left to do but to concatenate.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Item {
-    index: usize,
+    pub(crate) index: usize,
     name: String,
-    size: [usize; 2],
-    planes: Planes,
-    mask: Vec<u8>,
+    pub(crate) size: [usize; 2],
+    pub(crate) pixels: Pixels,
+    /// The mask, and then the extra ones.
+    pub(crate) masks: Vec<Vec<u8>>,
 }
 
 /// A photo as three planes, red, green and blue.
-#[derive(Debug)]
-enum Planes {
+#[derive(Debug, Clone)]
+pub(crate) enum Pixels {
     U8(Vec<u8>),
     F32(Vec<f32>),
 }
 
-impl Planes {
+impl Pixels {
     fn as_u8(&self) -> Option<&[u8]> {
         match self {
             Self::U8(values) => Some(values),
@@ -114,40 +119,61 @@ impl Planes {
             Self::U8(_) => None,
         }
     }
+
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::U8(_) => "u8",
+            Self::F32(_) => "f32",
+        }
+    }
 }
 
 impl Item {
     pub(crate) fn new(index: usize, sample: Sample) -> Result<Self> {
+        let size = sample.size()?;
+        let masks = std::iter::once(sample.mask).chain(sample.extra_masks);
         Ok(Self {
             index,
-            size: sample.size()?,
-            name: sample.name,
-            planes: match sample.image {
-                Image::U8(pixels) => Planes::U8(planes(&pixels)),
-                Image::F32(pixels) => Planes::F32(planes(&pixels)),
+            size,
+            masks: masks.map(GrayImage::into_raw).collect(),
+            pixels: match sample.image {
+                Image::U8(pixels) => Pixels::U8(planes(&pixels)),
+                Image::F32(planes) => Pixels::F32(planes.values),
             },
-            mask: sample.mask.into_raw(),
+            name: sample.name,
         })
     }
 
-    fn pixel_type(&self) -> &'static str {
-        match self.planes {
-            Planes::U8(_) => "u8",
-            Planes::F32(_) => "f32",
+    /// Checks that samples can be stacked.
+    pub(crate) fn check_alike(items: &[Self]) -> Result<()> {
+        let Some((first, others)) = items.split_first() else {
+            return Ok(());
+        };
+        match others.iter().find(|item| item.shape() != first.shape()) {
+            Some(odd) => Err(Error::BatchShape {
+                first: first.name.clone(),
+                first_shape: first.describe(),
+                second: odd.name.clone(),
+                second_shape: odd.describe(),
+            }),
+            None => Ok(()),
         }
     }
 
-    fn shape(&self) -> ([usize; 2], &'static str) {
-        (self.size, self.pixel_type())
+    fn shape(&self) -> ([usize; 2], &'static str, usize) {
+        (self.size, self.pixels.type_name(), self.masks.len())
     }
 
     fn describe(&self) -> String {
-        let [height, width] = self.size;
-        format!("{height}x{width} {}", self.pixel_type())
+        let ([height, width], pixels, masks) = self.shape();
+        match masks {
+            1 => format!("{height}x{width} {pixels}"),
+            _ => format!("{height}x{width} {pixels} with {masks} masks"),
+        }
     }
 }
 
-fn planes<T: Copy>(interleaved: &[T]) -> Vec<T> {
+fn planes(interleaved: &[u8]) -> Vec<u8> {
     let (pixels, _) = interleaved.as_chunks::<3>();
     let mut planes = Vec::with_capacity(interleaved.len());
     for channel in 0..3 {

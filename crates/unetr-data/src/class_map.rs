@@ -93,9 +93,13 @@ impl ClassMap {
 /// A checked [`ClassMap`] as a look-up table.
 #[derive(Debug, Clone)]
 pub(crate) struct ClassTable {
-    table: [Option<u8>; 256],
+    /// Each value's class, or [`STRAY`].
+    table: [u16; 256],
     expected: String,
 }
+
+/// Stands for no class.
+const STRAY: u16 = 0x100;
 
 /// The first value of a mask that stands for no class.
 #[derive(Debug)]
@@ -108,15 +112,15 @@ pub(crate) struct StrayValue {
 impl ClassTable {
     pub(crate) fn new(map: &ClassMap) -> Result<Self> {
         map.validate()?;
-        let mut table = [None; 256];
+        let mut table = [STRAY; 256];
         for (&value, &class) in &map.classes {
-            table[usize::from(value)] = Some(class);
+            table[usize::from(value)] = class.into();
         }
         if let Some(value) = map.ignore {
-            table[usize::from(value)] = Some(value);
+            table[usize::from(value)] = value.into();
         }
         let values: Vec<_> = (0..=u8::MAX)
-            .filter(|&value| table[usize::from(value)].is_some())
+            .filter(|&value| table[usize::from(value)] != STRAY)
             .map(|value| value.to_string())
             .collect();
         let expected = format!("one of {}", values.join(", "));
@@ -130,9 +134,22 @@ impl ClassTable {
 
     /// Replaces every value by its class.
     pub(crate) fn apply(&self, mask: &mut GrayImage) -> Result<(), StrayValue> {
-        for (x, y, pixel) in mask.enumerate_pixels_mut() {
-            let value = pixel.0[0];
-            pixel.0[0] = self.table[usize::from(value)].ok_or(StrayValue { value, x, y })?;
+        let width = mask.width() as usize;
+        let mut classes = vec![0; width];
+        for (row, y) in mask.chunks_exact_mut(width.max(1)).zip(0..) {
+            let mut all = 0;
+            for (class, &value) in classes.iter_mut().zip(&*row) {
+                let found = self.table[usize::from(value)];
+                all |= found;
+                *class = found as u8;
+            }
+            if all & STRAY != 0 {
+                let is_stray = |(_, value): &(u32, &u8)| self.table[usize::from(**value)] == STRAY;
+                if let Some((x, &value)) = (0..).zip(&*row).find(is_stray) {
+                    return Err(StrayValue { value, x, y });
+                }
+            }
+            row.copy_from_slice(&classes);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-use crate::{Result, Sample};
+use crate::{Fingerprint, Result, Sample};
 
 /// A finite collection of samples that can be read in any order and from several threads.
 pub trait Dataset: Send + Sync {
@@ -21,6 +21,18 @@ pub trait Dataset: Send + Sync {
     fn name(&self, index: usize) -> String {
         format!("sample {index}")
     }
+
+    /// What the samples are made from: it changes when files or settings do.
+    ///
+    /// None, as it is unless a data set says otherwise, means that a change can't be told, so that the
+    /// samples can't be prepared ([`PreparedDataset`](crate::PreparedDataset)). A data set made of
+    /// others puts theirs together with what it does itself; none of one is none of all.
+    ///
+    /// # Errors
+    /// When a file can't be looked at.
+    fn fingerprint(&self) -> Result<Option<Fingerprint>> {
+        Ok(None)
+    }
 }
 
 impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
@@ -34,5 +46,9 @@ impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
 
     fn name(&self, index: usize) -> String {
         (**self).name(index)
+    }
+
+    fn fingerprint(&self) -> Result<Option<Fingerprint>> {
+        (**self).fingerprint()
     }
 }

@@ -1,5 +1,5 @@
-use std::fs;
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 use image::error::{DecodingError, ImageFormatHint};
@@ -54,11 +54,23 @@ pub enum ExifOrientation {
 /// ```
 pub fn read_image(path: impl AsRef<Path>, orientation: ExifOrientation) -> Result<RgbImage> {
     let path = path.as_ref();
-    let bytes = fs::read(path).map_err(Error::io(path))?;
-    if is_truncated_jpeg(&bytes) {
-        return Err(Error::Truncated { path: path.into() });
+    decode_image(path, &read(path)?, orientation)
+}
+
+/// [`read_image`] of a file's bytes that are in memory already; `name` stands for it in errors.
+///
+/// # Errors
+/// As there.
+pub fn decode_image(
+    name: impl AsRef<Path>,
+    bytes: &[u8],
+    orientation: ExifOrientation,
+) -> Result<RgbImage> {
+    let name = name.as_ref();
+    if is_truncated_jpeg(bytes) {
+        return Err(Error::Truncated { path: name.into() });
     }
-    let image = decode(&bytes, orientation).map_err(decode_error(path))?;
+    let image = decode(bytes, orientation).map_err(decode_error(name))?;
     Ok(image.into_rgb8())
 }
 
@@ -72,20 +84,43 @@ pub fn read_image(path: impl AsRef<Path>, orientation: ExifOrientation) -> Resul
 /// As [`read_image`], and when the pixels are colours or values above 255.
 pub fn read_mask(path: impl AsRef<Path>) -> Result<GrayImage> {
     let path = path.as_ref();
-    let bytes = fs::read(path).map_err(Error::io(path))?;
-    if is_truncated_jpeg(&bytes) {
+    decode_mask(path, &read(path)?)
+}
+
+/// [`read_mask`] of a file's bytes that are in memory already; `name` stands for it in errors.
+///
+/// # Errors
+/// As there.
+pub fn decode_mask(name: impl AsRef<Path>, bytes: &[u8]) -> Result<GrayImage> {
+    let path = name.as_ref();
+    if is_truncated_jpeg(bytes) {
         return Err(Error::Truncated { path: path.into() });
     }
-    if image::guess_format(&bytes).is_ok_and(|format| format == ImageFormat::Png)
-        && let Some(samples) = png_samples(&bytes).map_err(decode_error(path))?
+    if image::guess_format(bytes).is_ok_and(|format| format == ImageFormat::Png)
+        && let Some(samples) = png_samples(bytes).map_err(decode_error(path))?
     {
         return Ok(samples);
     }
-    let image = decode(&bytes, ExifOrientation::Ignore).map_err(decode_error(path))?;
+    let image = decode(bytes, ExifOrientation::Ignore).map_err(decode_error(path))?;
     gray_values(image).map_err(|found| Error::MaskFormat {
         path: path.into(),
         found,
     })
+}
+
+/// The bytes of a file that is not larger than any image that is decoded.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    if length > MAX_BYTES {
+        let reason = format!("the file has {length} bytes; expected at most {MAX_BYTES}");
+        return Err(Error::io(path)(io::Error::other(reason)));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    // Of what is no file, such as a pipe, the length says nothing.
+    let limited = &mut file.take(MAX_BYTES);
+    limited.read_to_end(&mut bytes).map_err(Error::io(path))?;
+    Ok(bytes)
 }
 
 fn decode_error(path: &Path) -> impl Fn(ImageError) -> Error {
@@ -133,7 +168,9 @@ fn is_truncated_jpeg(bytes: &[u8]) -> bool {
     loop {
         match rest {
             [0xFF, START_OF_SCAN, scan @ ..] => {
-                return !scan.windows(2).any(|pair| pair == [0xFF, END_OF_IMAGE]);
+                let end = [0xFF, END_OF_IMAGE];
+                // Nearly always it is at the very end.
+                return !scan.ends_with(&end) && !scan.windows(2).any(|pair| pair == end);
             }
             // Fill bytes may precede a marker.
             [0xFF, 0xFF, ..] => rest = &rest[1..],
@@ -178,6 +215,9 @@ fn png_samples(bytes: &[u8]) -> ImageResult<Option<GrayImage>> {
     let line = reader.output_line_size(width).unwrap_or(usize::MAX);
     let mut packed = vec![0; line * height as usize];
     reader.next_frame(&mut packed).map_err(wrap)?;
+    if bits == 8 {
+        return Ok(GrayImage::from_raw(width, height, packed));
+    }
     let samples_per_byte = 8 / bits;
     let sample = |x: u32, y: u32| {
         let (byte, slot) = (x as usize / samples_per_byte, x as usize % samples_per_byte);

@@ -108,6 +108,45 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A mask of colours holds one that is no class's.
+    #[error(
+        "{path}: the mask has the colour {colour:?} at column {x}, row {y}; expected one of {expected}; \
+         correct the mask or add the colour to the classes",
+        path = path.display()
+    )]
+    MaskColour {
+        /// The file.
+        path: PathBuf,
+        /// The first stray colour, RGB.
+        colour: [u8; 3],
+        /// Its column, counted from 0.
+        x: u32,
+        /// Its row, counted from 0.
+        y: u32,
+        /// The colours that stand for a class.
+        expected: String,
+    },
+    /// A line in a list of samples is wrong.
+    #[error("{path}, line {line}: {problem}", path = path.display())]
+    Line {
+        /// The list's file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// A file of annotations, or one of them, is wrong.
+    #[error("{path}: {problem}", path = path.display())]
+    Annotations {
+        /// The annotations' file.
+        path: PathBuf,
+        /// Which annotation it is, what was found and what was expected.
+        problem: String,
+    },
+    /// Classes that can't be.
+    #[error("classes: {0}")]
+    ClassNames(String),
     /// A class map that can't be.
     #[error("class map: {0}")]
     ClassMap(String),
@@ -238,6 +277,38 @@ pub enum Error {
         /// How many were skipped.
         skipped: usize,
     },
+    /// A file of prepared samples is broken, cut off or of another format version.
+    #[error(
+        "{path}: {problem}; remove the file, `PreparedDataset::open_or_create` makes it again",
+        path = path.display()
+    )]
+    Prepared {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected, with the sample if it is one that is broken.
+        problem: String,
+    },
+    /// Something else is where a file of prepared samples should be.
+    #[error(
+        "{path}: not a file of prepared samples; it is left alone, give another path or remove it",
+        path = path.display()
+    )]
+    NotPrepared {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Samples can't be prepared like this.
+    #[error("preparing samples: {0}")]
+    InvalidPrepare(String),
+    /// Samples of a data set that can't tell whether its files have changed were to be prepared.
+    #[error(
+        "the data set has no fingerprint, so that prepared samples could be outdated unnoticed; \
+         implement `Dataset::fingerprint` for it"
+    )]
+    NoFingerprint,
+    /// Settings that can't be written as JSON.
+    #[error("the settings can't be JSON: {0}")]
+    Settings(#[from] serde_json::Error),
     /// Candle could not build a tensor.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::class_map::ClassTable;
-use crate::{Error, ExifOrientation, Image, Result, Sample, read_image, read_mask};
+use crate::{Error, ExifOrientation, Result, Sample, read_image, read_mask};
 
 /// The names of the files in `folder` with one of these lower-case extensions, in the order in
 /// which Python sorts paths: by code point, extension included. Hidden files, such as the
@@ -68,9 +68,5 @@ pub(crate) fn read_pair(
         y: stray.y,
         expected: classes.expected().into(),
     })?;
-    Ok(Sample {
-        name: name.into(),
-        image: Image::U8(image),
-        mask,
-    })
+    Ok(Sample::new(name, image, mask))
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::class_map::{ClassMap, ClassTable};
 use crate::files::{file_names, read_pair, stem, unpaired};
-use crate::{Dataset, Error, ExifOrientation, Result, Sample};
+use crate::{Dataset, Error, ExifOrientation, Fingerprint, Result, Sample};
 
 const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "gif", "bmp", "webp", "tif", "tiff"];
 
@@ -49,9 +49,8 @@ impl FolderConfig {
 pub struct FolderDataset {
     pairs: Vec<(PathBuf, PathBuf)>,
     names: Vec<String>,
-    num_classes: usize,
+    cfg: FolderConfig,
     classes: ClassTable,
-    orientation: ExifOrientation,
 }
 
 impl FolderDataset {
@@ -81,15 +80,14 @@ impl FolderDataset {
                 .map(|photo| (images.join(photo), masks.join(mask_of[stem(photo)])))
                 .collect(),
             names: photos.iter().map(|photo| stem(photo).to_string()).collect(),
-            num_classes: cfg.classes.num_classes(),
+            cfg: cfg.clone(),
             classes,
-            orientation: cfg.orientation,
         })
     }
 
     /// How many classes the masks have, ignored pixels not counted.
     pub fn num_classes(&self) -> usize {
-        self.num_classes
+        self.cfg.classes.num_classes()
     }
 
     /// The samples' names in order: the photos' file names without extension.
@@ -110,7 +108,7 @@ impl Dataset for FolderDataset {
             &self.names[index],
             image,
             mask,
-            self.orientation,
+            self.cfg.orientation,
             &self.classes,
         )
     }
@@ -120,6 +118,12 @@ impl Dataset for FolderDataset {
             .get(index)
             .cloned()
             .unwrap_or_else(|| format!("sample {index}"))
+    }
+
+    fn fingerprint(&self) -> Result<Option<Fingerprint>> {
+        let folder = Fingerprint::new("FolderDataset").settings(&self.cfg)?;
+        let mut files = self.pairs.iter().flat_map(|(image, mask)| [image, mask]);
+        files.try_fold(folder, Fingerprint::file).map(Some)
     }
 }
 

@@ -1,15 +1,21 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod cache;
 mod class_map;
+mod class_names;
+mod coco;
+mod csv_list;
 mod dataset;
 mod decode;
 #[cfg(feature = "download")]
 mod download;
 mod error;
 mod files;
+mod fingerprint;
 mod folder;
 mod loader;
+mod mask_coding;
 mod numpy_rng;
 mod oxford_pets;
 mod rng;
@@ -17,27 +23,41 @@ mod sample;
 mod split;
 mod subset;
 mod transform;
+mod verify;
+mod voc;
 
 pub use batch::Batch;
+pub use cache::{CacheStats, MemoryCache, PrepareConfig, PreparedDataset};
 pub use class_map::ClassMap;
+pub use class_names::Classes;
+pub use coco::{CocoConfig, CocoDataset, Crowds};
+pub use csv_list::{CsvConfig, CsvDataset};
 pub use dataset::Dataset;
-pub use decode::{ExifOrientation, read_image, read_mask};
+pub use decode::{ExifOrientation, decode_image, decode_mask, read_image, read_mask};
 #[cfg(feature = "download")]
 pub use download::{
     ArchiveSource, DownloadConfig, DownloadEvent, UnpackLimits, download_archive,
-    download_oxford_pets,
+    download_oxford_pets, unpack_archive,
 };
 pub use error::{Error, Result};
+pub use fingerprint::Fingerprint;
 pub use folder::{FolderConfig, FolderDataset};
-pub use loader::{DataLoader, DataLoaderConfig, EpochIter, OnBroken, Order, Remainder};
+pub use loader::{
+    DataLoader, DataLoaderConfig, EpochIter, Mix, OnBroken, Order, Position, Remainder, Shard,
+};
+pub use mask_coding::{MaskCoding, read_colour_mask};
 pub use numpy_rng::NumpyRng;
 pub use oxford_pets::{CORRUPT_PETS, OxfordPets, OxfordPetsConfig, Species};
 pub use rng::{SampleRng, sample_rng};
-pub use sample::{Image, Sample};
+pub use sample::{Image, Planes, Sample};
 pub use split::Split;
 pub use subset::Subset;
 pub use transform::{
-    Affine, AffineParams, BrightnessContrastParams, Choice, Compose, HorizontalFlip, Normalize,
-    OneOf, PixelType, Probability, RandomBrightnessContrast, RandomResizedCrop, Region, Resize,
-    Step, Transform, VerticalFlip,
+    Affine, AffineParams, BrightnessContrastParams, Canvas, CenterCrop, Choice, Clahe, ClassCrop,
+    CoarseDropout, ColorJitter, Compose, D4, ElasticTransform, Equalize, GaussianBlur,
+    GaussianNoise, GridDistortion, HorizontalFlip, JpegCompression, MotionBlur, Normalize, OneOf,
+    Pad, Perspective, PixelType, Probability, RandomBrightnessContrast, RandomCrop, RandomGamma,
+    RandomResizedCrop, Region, Resize, SomeOf, Step, ToGray, Transform, VerticalFlip,
 };
+pub use verify::{ClassCount, Problem, Spread, Statistics, Verification, VerifyConfig, verify};
+pub use voc::{VocConfig, VocDataset};

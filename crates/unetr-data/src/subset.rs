@@ -1,4 +1,4 @@
-use crate::{Dataset, Error, Result, Sample};
+use crate::{Dataset, Error, Fingerprint, Result, Sample};
 
 /// Some samples of a data set, in an order of one's own.
 ///
@@ -67,5 +67,14 @@ impl<D: Dataset> Dataset for Subset<D> {
             |_| format!("sample {index}"),
             |index| self.dataset.name(index),
         )
+    }
+
+    fn fingerprint(&self) -> Result<Option<Fingerprint>> {
+        let whole = self.dataset.fingerprint()?;
+        Ok(whole.map(|whole| {
+            let subset = Fingerprint::new("Subset").and(whole);
+            let add = |subset: Fingerprint, &index: &usize| subset.number(index as u64);
+            self.indices.iter().fold(subset, add)
+        }))
     }
 }

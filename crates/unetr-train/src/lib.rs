@@ -15,7 +15,9 @@ pub use error::{Error, Result};
 pub use history::{History, HistoryFile, Record, Split};
 pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
 pub use optimizer::{Adam, AdamConfig, External, Optimizer};
-pub use report::{Palette, PredictionSample, draw_curves, draw_overlay, draw_predictions};
+pub use report::{
+    Palette, PredictionSample, draw_curves, draw_overlay, draw_predictions, draw_sheet,
+};
 pub use schedule::Schedule;
 pub use trainer::{
     Callback, LogLines, Outcome, Plan, ProgressBars, StepReport, StopSignal, Trainer,

@@ -13,6 +13,7 @@ use std::path::Path;
 pub use archive_source::ArchiveSource;
 pub use config::{DownloadConfig, UnpackLimits};
 pub use event::DownloadEvent;
+pub use unpack::unpack_archive;
 
 use crate::{Error, Result};
 
@@ -72,7 +73,7 @@ pub fn download_archive(
         return Ok(());
     }
     let archive = fetch::fetch(root, source, cfg, progress)?;
-    unpack::unpack(&archive, root, source, &cfg.limits, progress)?;
+    unpack_archive(&archive, root, source, &cfg.limits, progress)?;
     fs::remove_file(&archive).map_err(Error::io(&archive))?;
     progress(DownloadEvent::Complete { file: &source.file });
     Ok(())

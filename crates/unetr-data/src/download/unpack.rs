@@ -8,17 +8,22 @@ use tar::{Archive, Entry, EntryType};
 use super::{ArchiveSource, DownloadEvent, UnpackLimits};
 use crate::{Error, Result};
 
-/// Unpacks the folder of `source` from `archive` into `root`.
+/// Unpacks the folder of `source` from an `archive` that is on the disk already into the folder `root`.
 ///
 /// It is unpacked beside its place and renamed when it is whole, so that a crash leaves nothing
 /// half; what a crashed run left is removed first.
-pub(super) fn unpack(
+///
+/// # Errors
+/// When the archive can't be read, it holds what is never unpacked (links, devices, absolute paths, `..`, more
+/// than `limits`), the folder is there already, or the disk can't be written.
+pub fn unpack_archive(
     archive: &Path,
     root: &Path,
     source: &ArchiveSource,
     limits: &UnpackLimits,
     progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<()> {
+    source.validate()?;
     let staging = root.join(format!(".{}.unpacking", source.folder));
     if staging.exists() {
         fs::remove_dir_all(&staging).map_err(Error::io(&staging))?;

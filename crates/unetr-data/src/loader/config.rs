@@ -1,3 +1,4 @@
+use super::{Mix, Shard};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ pub enum OnBroken {
 /// let from_json: DataLoaderConfig = serde_json::from_str(r#"{"batch_size": 72, "seed": 12}"#)?;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataLoaderConfig {
     /// Samples in a batch; 8 by default.
@@ -59,6 +60,10 @@ pub struct DataLoaderConfig {
     pub remainder: Remainder,
     /// What to do with a sample that can't be read; fail by default.
     pub on_broken: OnBroken,
+    /// What is made of a batch's samples together; nothing by default.
+    pub mix: Option<Mix>,
+    /// The part of an epoch that this process reads; all of it by default.
+    pub shard: Shard,
 }
 
 impl Default for DataLoaderConfig {
@@ -71,6 +76,8 @@ impl Default for DataLoaderConfig {
             prefetch: 2,
             remainder: Remainder::Keep,
             on_broken: OnBroken::Fail,
+            mix: None,
+            shard: Shard::default(),
         }
     }
 }
@@ -97,8 +104,8 @@ impl DataLoaderConfig {
     /// Checks the settings for a dataset of `samples`.
     ///
     /// # Errors
-    /// When the batch size or the prefetch is 0, there is no sample, or every batch would be
-    /// dropped.
+    /// When the batch size or the prefetch is 0, there is no such shard or no sample in it, or every
+    /// batch would be dropped.
     pub fn validate(&self, samples: usize) -> Result<()> {
         let invalid = |reason: String| Err(Error::InvalidLoader(reason));
         if self.batch_size == 0 {
@@ -110,12 +117,30 @@ impl DataLoaderConfig {
                     .into(),
             );
         }
+        let Shard { index, count } = self.shard;
+        if index >= count {
+            return invalid(format!(
+                "shard {index} of {count}; expected an index below the count, counted from 0"
+            ));
+        }
         if samples == 0 {
             return invalid("the dataset has no samples".into());
         }
+        let part = match count {
+            1 => String::new(),
+            _ => format!(
+                ", {} of them in shard {index} of {count}",
+                self.samples(samples)
+            ),
+        };
+        if self.samples(samples) == 0 {
+            return invalid(format!(
+                "the dataset has {samples} samples{part}; use fewer shards"
+            ));
+        }
         if self.batches(samples) == 0 {
             return invalid(format!(
-                "the dataset has {samples} samples, fewer than the batch size {}, and incomplete \
+                "the dataset has {samples} samples{part}, fewer than the batch size {}, and incomplete \
                  batches are dropped; lower batch_size or keep the remainder",
                 self.batch_size
             ));
@@ -125,9 +150,19 @@ impl DataLoaderConfig {
 
     /// How many batches an epoch over `samples` has.
     pub(super) fn batches(&self, samples: usize) -> usize {
+        let samples = self.samples(samples);
         match self.remainder {
             Remainder::Keep => samples.div_ceil(self.batch_size),
             Remainder::Drop => samples / self.batch_size,
+        }
+    }
+
+    /// How many of `samples` are in this process' part of an epoch.
+    pub(super) fn samples(&self, samples: usize) -> usize {
+        let Shard { index, count } = self.shard;
+        match self.remainder {
+            Remainder::Keep => samples.saturating_sub(index).div_ceil(count),
+            Remainder::Drop => samples / count,
         }
     }
 }

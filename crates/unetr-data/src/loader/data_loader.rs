@@ -1,5 +1,5 @@
-use super::{DataLoaderConfig, EpochIter, OnBroken, Order, job::Job};
-use crate::{Dataset, PixelType, Result, Transform, rng::below, sample_rng};
+use super::{DataLoaderConfig, EpochIter, OnBroken, Order, Position, job::Job};
+use crate::{Dataset, PixelType, Result, Sample, Transform, rng::below, sample_rng};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -85,12 +85,21 @@ impl DataLoader {
         self.epoch_from(epoch, 0)
     }
 
-    /// Starts an epoch at a later batch, to resume; what comes before it is not read.
+    /// Starts an epoch at a later batch; what comes before it is not read.
     ///
     /// The batches are those that [`epoch`](Self::epoch) gives from there on. Samples skipped as
     /// broken before `first_batch` are not known here: where there were any, the batches start that
-    /// many samples earlier.
+    /// many samples earlier; [`resume`](Self::resume) knows.
     pub fn epoch_from(&self, epoch: u64, first_batch: usize) -> EpochIter {
+        self.resume(Position {
+            epoch,
+            samples: first_batch.saturating_mul(self.config.batch_size),
+        })
+    }
+
+    /// Goes on where [`EpochIter::position`] said; what comes before it is not read.
+    pub fn resume(&self, position: Position) -> EpochIter {
+        let epoch = position.epoch;
         let mut order = self.order(epoch);
         if self.config.on_broken == OnBroken::Fail {
             // What would be dropped at the end need not be read.
@@ -99,20 +108,32 @@ impl DataLoader {
                     .saturating_mul(self.config.batch_size),
             );
         }
-        let start = first_batch
-            .saturating_mul(self.config.batch_size)
-            .min(order.len());
-        let job = Job {
+        let samples = position.samples.min(order.len());
+        let job = self.job(epoch, order.split_off(samples));
+        let start = Position { epoch, samples };
+        EpochIter::new(job, start, &self.config, self.skipped.clone())
+    }
+
+    /// The dataset's sample at `index` as it is in an epoch, before samples are mixed: to look at what the network
+    /// was given.
+    ///
+    /// # Errors
+    /// When the sample can't be read or transformed.
+    pub fn replay(&self, epoch: u64, index: usize) -> Result<Sample> {
+        self.job(epoch, Vec::new()).sample(index)
+    }
+
+    fn job(&self, epoch: u64, order: Vec<usize>) -> Job {
+        Job {
             dataset: self.dataset.clone(),
             transform: self.transform.clone(),
             seed: self.config.seed,
             epoch,
-            order: order.split_off(start),
-        };
-        EpochIter::new(job, &self.config, self.skipped.clone())
+            order,
+        }
     }
 
-    /// The dataset's indices in the order of an epoch.
+    /// The dataset's indices in the order of an epoch, as far as this process reads them.
     fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.dataset.0.len()).collect();
         if self.config.order == Order::Shuffled {
@@ -122,6 +143,9 @@ impl DataLoader {
                 order.swap(i, below(&mut rng, i + 1));
             }
         }
-        order
+        let shard = self.config.shard;
+        let samples = self.config.samples(order.len());
+        let part = order.into_iter().skip(shard.index).step_by(shard.count);
+        part.take(samples).collect()
     }
 }

@@ -1,5 +1,5 @@
-use super::{DataLoaderConfig, OnBroken, Remainder, job::Job, workers::Workers};
-use crate::{Batch, Error, Result, batch::Item};
+use super::{DataLoaderConfig, OnBroken, Position, Remainder, job::Job, workers::Workers};
+use crate::{Batch, Error, Result, batch::Item, rng::batch_rng};
 use std::{
     iter::FusedIterator,
     sync::{
@@ -16,11 +16,11 @@ use std::{
 pub struct EpochIter {
     /// None once the epoch is over.
     workers: Option<Workers>,
-    /// The next position in the epoch's order.
-    position: usize,
-    batch_size: usize,
-    remainder: Remainder,
-    on_broken: OnBroken,
+    /// Where this iterator began.
+    start: Position,
+    /// How many samples it has taken since.
+    taken: usize,
+    config: DataLoaderConfig,
     batches: usize,
     skipped: usize,
     skipped_by_loader: Arc<AtomicUsize>,
@@ -29,16 +29,16 @@ pub struct EpochIter {
 impl EpochIter {
     pub(super) fn new(
         job: Job,
+        start: Position,
         config: &DataLoaderConfig,
         skipped_by_loader: Arc<AtomicUsize>,
     ) -> Self {
         let limit = config.prefetch.saturating_mul(config.batch_size);
         Self {
             workers: Some(Workers::start(job, config.workers, limit)),
-            position: 0,
-            batch_size: config.batch_size,
-            remainder: config.remainder,
-            on_broken: config.on_broken,
+            start,
+            taken: 0,
+            config: config.clone(),
             batches: 0,
             skipped: 0,
             skipped_by_loader,
@@ -50,17 +50,26 @@ impl EpochIter {
         self.skipped
     }
 
+    /// Where [`DataLoader::resume`](crate::DataLoader::resume) goes on with the next batch.
+    pub fn position(&self) -> Position {
+        Position {
+            samples: self.start.samples + self.taken,
+            ..self.start
+        }
+    }
+
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         let Some(workers) = &self.workers else {
             return Ok(None);
         };
-        let mut items: Vec<Item> = Vec::with_capacity(self.batch_size.min(workers.len()));
-        while items.len() < self.batch_size && self.position < workers.len() {
-            let item = workers.receive(self.position);
-            self.position += 1;
+        let batch_size = self.config.batch_size;
+        let mut items: Vec<Item> = Vec::with_capacity(batch_size.min(workers.len()));
+        while items.len() < batch_size && self.taken < workers.len() {
+            let item = workers.receive(self.taken);
+            self.taken += 1;
             match item {
                 Ok(item) => items.push(item),
-                Err(error @ Error::Sample { .. }) if self.on_broken == OnBroken::Skip => {
+                Err(error @ Error::Sample { .. }) if self.config.on_broken == OnBroken::Skip => {
                     log::warn!("skipped: {error}");
                     self.skipped += 1;
                     self.skipped_by_loader.fetch_add(1, Ordering::Relaxed);
@@ -69,14 +78,20 @@ impl EpochIter {
                 Err(error) => return Err(error),
             }
         }
-        let incomplete = items.len() < self.batch_size;
-        if items.is_empty() || (incomplete && self.remainder == Remainder::Drop) {
+        let incomplete = items.len() < batch_size;
+        if items.is_empty() || (incomplete && self.config.remainder == Remainder::Drop) {
             return match (self.batches, self.skipped) {
                 (0, skipped @ 1..) => Err(Error::NoBatch { skipped }),
                 _ => Ok(None),
             };
         }
         let count = items.len();
+        Item::check_alike(&items)?;
+        if let (Some(mix), Some(first)) = (self.config.mix, items.first()) {
+            let first = first.index as u64;
+            let mut rng = batch_rng(self.config.seed, self.start.epoch, first);
+            mix.apply(&mut items, &mut rng);
+        }
         let batch = Batch::stack(items)?;
         workers.release(count);
         self.batches += 1;
@@ -97,8 +112,8 @@ impl Iterator for EpochIter {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let samples = self.workers.as_ref().map_or(0, Workers::len);
-        let left = samples.saturating_sub(self.position);
-        (0, Some(left.div_ceil(self.batch_size)))
+        let left = samples.saturating_sub(self.taken);
+        (0, Some(left.div_ceil(self.config.batch_size)))
     }
 }
 

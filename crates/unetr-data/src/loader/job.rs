@@ -1,5 +1,5 @@
 use super::data_loader::SharedDataset;
-use crate::{Error, Result, Transform, batch::Item, sample_rng};
+use crate::{Error, Result, Sample, Transform, batch::Item, sample_rng};
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -18,19 +18,31 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Reads and transforms the sample at a position of the order. A panic becomes an error, so
-    /// that nobody waits for a sample that never comes.
+    /// The sample at a position of the order.
     pub(super) fn load(&self, position: usize) -> Result<Item> {
         let index = self.order[position];
+        self.guarded(index, || Item::new(index, self.transformed(index)?))
+    }
+
+    /// The dataset's sample at `index`.
+    pub(super) fn sample(&self, index: usize) -> Result<Sample> {
+        self.guarded(index, || self.transformed(index))
+    }
+
+    /// Reads and transforms a sample.
+    fn transformed(&self, index: usize) -> Result<Sample> {
+        let sample = self.dataset.0.get(index)?;
+        let mut rng = sample_rng(self.seed, self.epoch, index as u64);
+        self.transform.apply(sample, &mut rng)
+    }
+
+    /// Says which sample an error is about. A panic becomes an error, so that nobody waits for a sample that never
+    /// comes.
+    fn guarded<T>(&self, index: usize, read: impl FnOnce() -> Result<T>) -> Result<T> {
         // Unwind safe: the sample and its generator are lost with the panic, and what a dataset
         // shares between threads must stand a panic anyway.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let sample = self.dataset.0.get(index)?;
-            let mut rng = sample_rng(self.seed, self.epoch, index as u64);
-            Item::new(index, self.transform.apply(sample, &mut rng)?)
-        }));
-        match outcome {
-            Ok(Ok(item)) => Ok(item),
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(Ok(read)) => Ok(read),
             Ok(Err(source)) => Err(Error::Sample {
                 name: self.name(index),
                 index,

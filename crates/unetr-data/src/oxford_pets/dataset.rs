@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{CORRUPT_PETS, OxfordPetsConfig};
 use crate::class_map::{ClassMap, ClassTable};
 use crate::files::{file_names, read_pair, unpaired};
-use crate::{Dataset, Error, Result, Sample, Split};
+use crate::{Classes, Dataset, Error, Fingerprint, Result, Sample, Split};
 
 const LAYOUT: &str = "images/NAME.jpg and annotations/trimaps/NAME.png;\n\
     get them with `unetr_data::download_oxford_pets`, or unpack images.tar.gz and annotations.tar.gz \
@@ -43,6 +43,12 @@ impl OxfordPets {
     /// A colour for every class, RGB.
     pub const PALETTE: [[u8; 3]; Self::NUM_CLASSES] =
         [[230, 126, 34], [44, 62, 80], [236, 240, 241]];
+
+    /// [`CLASS_NAMES`](Self::CLASS_NAMES) in their [`PALETTE`](Self::PALETTE).
+    pub fn classes() -> Classes {
+        Classes::new(Self::CLASS_NAMES.into_iter().zip(Self::PALETTE))
+            .expect("the three names differ")
+    }
 
     /// Opens the data set in the folder `root`, less the [`CORRUPT_PETS`].
     ///
@@ -144,6 +150,13 @@ impl OxfordPets {
         }
     }
 
+    /// The photo and the mask of a sample.
+    fn files(&self, name: &str) -> [PathBuf; 2] {
+        let image = format!("images/{name}.jpg");
+        let mask = format!("annotations/trimaps/{name}.png");
+        [self.root.join(image), self.root.join(mask)]
+    }
+
     fn listed(&self, file: &str, index: &HashMap<&str, usize>) -> Result<Vec<usize>> {
         let list = self.root.join("annotations").join(file);
         let text = fs::read_to_string(&list).map_err(Error::io(&list))?;
@@ -170,11 +183,7 @@ impl Dataset for OxfordPets {
     fn get(&self, index: usize) -> Result<Sample> {
         let len = self.names.len();
         let name = self.names.get(index).ok_or(Error::Index { index, len })?;
-        let image = self.root.join("images").join(format!("{name}.jpg"));
-        let mask = self
-            .root
-            .join("annotations/trimaps")
-            .join(format!("{name}.png"));
+        let [image, mask] = self.files(name);
         read_pair(name, &image, &mask, self.cfg.orientation, &self.classes)
     }
 
@@ -183,6 +192,12 @@ impl Dataset for OxfordPets {
             .get(index)
             .cloned()
             .unwrap_or_else(|| format!("sample {index}"))
+    }
+
+    fn fingerprint(&self) -> Result<Option<Fingerprint>> {
+        let pets = Fingerprint::new("OxfordPets").settings(&self.cfg.orientation)?;
+        let mut files = self.names.iter().flat_map(|name| self.files(name));
+        files.try_fold(pets, Fingerprint::file).map(Some)
     }
 }
 

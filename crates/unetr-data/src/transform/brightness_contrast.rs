@@ -1,5 +1,5 @@
-use super::{PixelType, Probability, Transform, pixels::into_u8, settings::check_range};
-use crate::{Image, Result, Sample, SampleRng, rng::uniform};
+use super::{Canvas, PixelType, Probability, Transform, settings::check_range};
+use crate::{Result, Sample, SampleRng, rng::uniform};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -29,6 +29,15 @@ pub struct BrightnessContrastParams {
     pub beta: f32,
 }
 
+impl BrightnessContrastParams {
+    fn change(self, canvas: &mut Canvas) -> Result<()> {
+        canvas.colours(NAME, |_, value| {
+            // `as` truncates and holds to 0 to 255.
+            (f32::from(value) * self.alpha + self.beta) as u8
+        })
+    }
+}
+
 impl Default for RandomBrightnessContrast {
     fn default() -> Self {
         Self {
@@ -52,31 +61,17 @@ impl RandomBrightnessContrast {
     ///
     /// # Errors
     /// When the photo is normalised already.
-    pub fn apply_params(
-        &self,
-        mut sample: Sample,
-        params: BrightnessContrastParams,
-    ) -> Result<Sample> {
-        let mut pixels = into_u8(sample.image, NAME)?;
-        let table: [u8; 256] = std::array::from_fn(|value| {
-            // `as` truncates and holds to 0 to 255.
-            (value as f32 * params.alpha + params.beta) as u8
-        });
-        for value in pixels.iter_mut() {
-            *value = table[*value as usize];
-        }
-        sample.image = Image::U8(pixels);
-        Ok(sample)
+    pub fn apply_params(&self, sample: Sample, params: BrightnessContrastParams) -> Result<Sample> {
+        Canvas::with(sample, |canvas| params.change(canvas))
     }
 }
 
 impl Transform for RandomBrightnessContrast {
-    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
         if !self.p.draw(rng) {
-            return Ok(sample);
+            return Ok(());
         }
-        let params = self.sample_params(rng);
-        self.apply_params(sample, params)
+        self.sample_params(rng).change(canvas)
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {

@@ -1,8 +1,8 @@
 use super::{
-    Affine, HorizontalFlip, Normalize, PixelType, Probability, RandomBrightnessContrast,
+    Affine, Canvas, HorizontalFlip, Normalize, PixelType, Probability, RandomBrightnessContrast,
     RandomResizedCrop, Resize, Step, Transform,
 };
-use crate::{Result, Sample, SampleRng};
+use crate::{Result, SampleRng};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -82,10 +82,10 @@ impl Compose {
 }
 
 impl Transform for Compose {
-    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
         self.steps
             .iter()
-            .try_fold(sample, |sample, step| step.apply(sample, rng))
+            .try_for_each(|step| step.draw(canvas, rng))
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {

@@ -1,5 +1,6 @@
-use super::{PixelType, Probability, Transform, pixels::into_u8};
-use crate::{Image, Result, Sample, SampleRng};
+use super::geometry::{Mirrored, Step};
+use super::{Canvas, PixelType, Probability, Transform};
+use crate::{Result, SampleRng};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -20,16 +21,12 @@ impl Default for HorizontalFlip {
 }
 
 impl Transform for HorizontalFlip {
-    fn apply(&self, mut sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
         if self.p.draw(rng) {
-            let [_, width] = sample.size()?;
-            let mut pixels = into_u8(sample.image, "HorizontalFlip")?;
-            let (rgb, _) = pixels.as_chunks_mut::<3>();
-            rgb.chunks_exact_mut(width).for_each(<[_]>::reverse);
-            sample.mask.chunks_exact_mut(width).for_each(<[_]>::reverse);
-            sample.image = Image::U8(pixels);
+            let mirrored = Mirrored { x: true, y: false };
+            canvas.geometry("HorizontalFlip", Step::Mirror(mirrored))?;
         }
-        Ok(sample)
+        Ok(())
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {
@@ -60,15 +57,12 @@ impl Default for VerticalFlip {
 }
 
 impl Transform for VerticalFlip {
-    fn apply(&self, mut sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
         if self.p.draw(rng) {
-            let [_, width] = sample.size()?;
-            let mut pixels = into_u8(sample.image, "VerticalFlip")?;
-            reverse_rows(&mut pixels, 3 * width);
-            reverse_rows(&mut sample.mask, width);
-            sample.image = Image::U8(pixels);
+            let mirrored = Mirrored { x: false, y: true };
+            canvas.geometry("VerticalFlip", Step::Mirror(mirrored))?;
         }
-        Ok(sample)
+        Ok(())
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {
@@ -79,13 +73,5 @@ impl Transform for VerticalFlip {
 impl fmt::Display for VerticalFlip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VerticalFlip(p {})", self.p)
-    }
-}
-
-fn reverse_rows(pixels: &mut [u8], row: usize) {
-    let half = pixels.len() / row / 2 * row;
-    let (top, rest) = pixels.split_at_mut(half);
-    for (upper, lower) in top.chunks_exact_mut(row).zip(rest.rchunks_exact_mut(row)) {
-        upper.swap_with_slice(lower);
     }
 }

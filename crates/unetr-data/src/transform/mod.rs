@@ -1,39 +1,80 @@
 //! Transforms that act on a photo and its mask together.
 //!
-//! A transform is plain data (serde) with one job, [`Transform::apply`]. Every random one first
-//! draws its parameters (`sample_params`) and then applies them without a generator
-//! (`apply_params`), so that the second half can be compared with other libraries; photos are
-//! interpolated, masks always take the nearest pixel, so no class appears that was not there. The
-//! arithmetic is that of OpenCV and albumentations 2, value for value, except that `Affine` rounds
-//! the exact interpolation where OpenCV's floats may land one level beside it.
+//! A transform is plain data (serde) with one job, [`Transform::draw`]. Photos are interpolated, masks
+//! always take the nearest pixel, so no class appears that was not there. The arithmetic of those that
+//! OpenCV and albumentations 2 have is theirs, value for value; what interpolates at any place (`Affine`)
+//! lands at most one level beside it.
+//!
+//! A transform notes on a [`Canvas`] what it does, and the canvas does neighbouring steps at once.
 //!
 //! Geometric and colour transforms work on 8-bit pixels; [`Normalize`] makes them floats and comes
 //! last, which [`Compose::validate`] checks.
 
 mod affine;
 mod brightness_contrast;
+mod canvas;
+mod clahe;
+mod class_crop;
+mod coarse_dropout;
+mod color_jitter;
 mod compose;
+mod convolution;
+mod crop;
+mod d4;
+mod elastic;
+mod equalize;
 mod flip;
+mod gamma;
+mod gaussian_blur;
+mod gaussian_noise;
+mod geometry;
+mod grayscale;
+mod grid_distortion;
 mod interpolate;
+mod jpeg_compression;
+mod motion_blur;
 mod normalize;
 mod one_of;
+mod pad;
+mod perspective;
 mod pixels;
 mod probability;
+mod projection;
 mod random_resized_crop;
 mod resize;
+mod sample_at;
 mod settings;
+mod some_of;
 mod step;
-mod warp;
 
 pub use affine::{Affine, AffineParams};
 pub use brightness_contrast::{BrightnessContrastParams, RandomBrightnessContrast};
+pub use canvas::Canvas;
+pub use clahe::Clahe;
+pub use class_crop::ClassCrop;
+pub use coarse_dropout::CoarseDropout;
+pub use color_jitter::ColorJitter;
 pub use compose::Compose;
+pub use crop::{CenterCrop, RandomCrop};
+pub use d4::D4;
+pub use elastic::ElasticTransform;
+pub use equalize::Equalize;
 pub use flip::{HorizontalFlip, VerticalFlip};
-pub use interpolate::Region;
+pub use gamma::RandomGamma;
+pub use gaussian_blur::GaussianBlur;
+pub use gaussian_noise::GaussianNoise;
+pub use geometry::Region;
+pub use grayscale::ToGray;
+pub use grid_distortion::GridDistortion;
+pub use jpeg_compression::JpegCompression;
+pub use motion_blur::MotionBlur;
 pub use normalize::Normalize;
 pub use one_of::{Choice, OneOf};
+pub use pad::Pad;
+pub use perspective::Perspective;
 pub use pixels::PixelType;
 pub use probability::Probability;
 pub use random_resized_crop::RandomResizedCrop;
 pub use resize::Resize;
+pub use some_of::SomeOf;
 pub use step::{Step, Transform};

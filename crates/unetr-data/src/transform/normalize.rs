@@ -1,6 +1,5 @@
-use super::{PixelType, Transform, pixels::into_u8};
-use crate::{Error, Image, Result, Sample, SampleRng};
-use image::Rgb32FImage;
+use super::{Canvas, PixelType, Transform};
+use crate::{Error, Result, SampleRng};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -34,31 +33,13 @@ impl Default for Normalize {
     }
 }
 
-impl Normalize {
-    /// What each 8-bit value of each channel becomes.
-    fn tables(&self) -> [[f32; 256]; 3] {
-        std::array::from_fn(|channel| {
+impl Transform for Normalize {
+    fn draw(&self, canvas: &mut Canvas, _: &mut SampleRng) -> Result<()> {
+        canvas.floats("Normalize", |channel, value| {
             let shift = self.mean[channel] * 255.0;
             let scale = 1.0 / (self.std[channel] * 255.0);
-            std::array::from_fn(|value| (value as f32 - shift) * scale)
+            (f32::from(value) - shift) * scale
         })
-    }
-}
-
-impl Transform for Normalize {
-    fn apply(&self, mut sample: Sample, _: &mut SampleRng) -> Result<Sample> {
-        let pixels = into_u8(sample.image, "Normalize")?;
-        let [red, green, blue] = self.tables();
-        let (rgb, _) = pixels.as_chunks::<3>();
-        let floats: Vec<f32> = rgb
-            .iter()
-            .flat_map(|&[r, g, b]| [red[r as usize], green[g as usize], blue[b as usize]])
-            .collect();
-        let (width, height) = pixels.dimensions();
-        let floats = Rgb32FImage::from_raw(width, height, floats)
-            .expect("there are as many floats as there were bytes");
-        sample.image = Image::F32(floats);
-        Ok(sample)
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {

@@ -1,5 +1,5 @@
-use super::{PixelType, Probability, Step, Transform};
-use crate::{Error, Result, Sample, SampleRng, rng::unit};
+use super::{Canvas, PixelType, Probability, Step, Transform};
+use crate::{Error, Result, SampleRng, rng::unit};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub struct OneOf {
     /// What may be applied.
     pub choices: Vec<Choice>,
     /// How often one of them is applied at all; 0.5 by default.
-    #[serde(default = "half")]
+    #[serde(default)]
     pub p: Probability,
 }
 
@@ -38,10 +38,6 @@ pub struct Choice {
     pub step: Step,
 }
 
-fn half() -> Probability {
-    Probability::HALF
-}
-
 fn one() -> f64 {
     1.0
 }
@@ -54,7 +50,7 @@ impl OneOf {
             choices: choices
                 .map(|(weight, step)| Choice { weight, step })
                 .collect(),
-            p: half(),
+            p: Probability::HALF,
         }
     }
 
@@ -62,7 +58,7 @@ impl OneOf {
         self.choices.iter().map(|choice| choice.weight).sum()
     }
 
-    fn draw(&self, rng: &mut SampleRng) -> Option<&Step> {
+    fn choose(&self, rng: &mut SampleRng) -> Option<&Step> {
         let mut left = unit(rng) * self.total_weight();
         let chosen = self.choices.iter().find(|choice| {
             left -= choice.weight;
@@ -74,13 +70,13 @@ impl OneOf {
 }
 
 impl Transform for OneOf {
-    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
         if !self.p.draw(rng) {
-            return Ok(sample);
+            return Ok(());
         }
-        match self.draw(rng) {
-            Some(step) => step.apply(sample, rng),
-            None => Ok(sample),
+        match self.choose(rng) {
+            Some(step) => step.draw(canvas, rng),
+            None => Ok(()),
         }
     }
 

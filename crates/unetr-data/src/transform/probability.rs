@@ -47,6 +47,13 @@ impl Probability {
     }
 }
 
+/// Every second time.
+impl Default for Probability {
+    fn default() -> Self {
+        Self::HALF
+    }
+}
+
 impl TryFrom<f64> for Probability {
     type Error = Error;
 

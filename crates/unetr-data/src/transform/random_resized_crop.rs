@@ -1,13 +1,8 @@
-use super::{
-    PixelType, Region, Transform,
-    interpolate::{resize_bilinear, resize_nearest},
-    pixels::into_u8,
-    settings::{check_range, check_size},
-};
-use crate::{
-    Error, Image, Result, Sample, SampleRng,
-    rng::{below, uniform},
-};
+use super::geometry::Step;
+use super::settings::{check_range, check_size};
+use super::{Canvas, PixelType, Region, Transform};
+use crate::rng::{below, uniform};
+use crate::{Error, Result, Sample, SampleRng};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -97,9 +92,13 @@ impl RandomResizedCrop {
     /// # Errors
     /// When the part is not inside the photo, the output would have no pixels, mask and photo
     /// differ in size, or the photo is normalised already.
-    pub fn apply_params(&self, mut sample: Sample, region: Region) -> Result<Sample> {
+    pub fn apply_params(&self, sample: Sample, region: Region) -> Result<Sample> {
+        Canvas::with(sample, |canvas| self.crop(canvas, region))
+    }
+
+    fn crop(&self, canvas: &mut Canvas, region: Region) -> Result<()> {
         check_size(NAME, self.size)?;
-        let [height, width] = sample.size()?;
+        let [height, width] = canvas.size()?;
         if !region.fits([height, width]) {
             return Err(Error::InvalidTransform {
                 transform: NAME,
@@ -108,17 +107,14 @@ impl RandomResizedCrop {
                 ),
             });
         }
-        let pixels = into_u8(sample.image, NAME)?;
-        sample.image = Image::U8(resize_bilinear(&pixels, region, self.size));
-        sample.mask = resize_nearest(&sample.mask, region, self.size);
-        Ok(sample)
+        canvas.geometry(NAME, Step::Resize(region, self.size))
     }
 }
 
 impl Transform for RandomResizedCrop {
-    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
-        let region = self.sample_params(rng, sample.size()?);
-        self.apply_params(sample, region)
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
+        let region = self.sample_params(rng, canvas.size()?);
+        self.crop(canvas, region)
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {

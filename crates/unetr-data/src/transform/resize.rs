@@ -1,10 +1,5 @@
-use super::{
-    PixelType, Region, Transform,
-    interpolate::{resize_bilinear, resize_nearest},
-    pixels::into_u8,
-    settings::check_size,
-};
-use crate::{Image, Result, Sample, SampleRng};
+use super::{Canvas, PixelType, Region, Transform, geometry::Step, settings::check_size};
+use crate::{Result, SampleRng};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -28,13 +23,10 @@ impl Resize {
 }
 
 impl Transform for Resize {
-    fn apply(&self, mut sample: Sample, _: &mut SampleRng) -> Result<Sample> {
+    fn draw(&self, canvas: &mut Canvas, _: &mut SampleRng) -> Result<()> {
         check_size("Resize", self.size)?;
-        let whole = Region::whole(sample.size()?);
-        let pixels = into_u8(sample.image, "Resize")?;
-        sample.image = Image::U8(resize_bilinear(&pixels, whole, self.size));
-        sample.mask = resize_nearest(&sample.mask, whole, self.size);
-        Ok(sample)
+        let whole = Region::whole(canvas.size()?);
+        canvas.geometry("Resize", Step::Resize(whole, self.size))
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {

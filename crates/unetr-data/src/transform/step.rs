@@ -1,6 +1,9 @@
 use super::{
-    Affine, Compose, HorizontalFlip, Normalize, OneOf, PixelType, RandomBrightnessContrast,
-    RandomResizedCrop, Resize, VerticalFlip,
+    Affine, Canvas, CenterCrop, Clahe, ClassCrop, CoarseDropout, ColorJitter, Compose, D4,
+    ElasticTransform, Equalize, GaussianBlur, GaussianNoise, GridDistortion, HorizontalFlip,
+    JpegCompression, MotionBlur, Normalize, OneOf, Pad, Perspective, PixelType,
+    RandomBrightnessContrast, RandomCrop, RandomGamma, RandomResizedCrop, Resize, SomeOf, ToGray,
+    VerticalFlip,
 };
 use crate::{Result, Sample, SampleRng};
 use serde::{Deserialize, Serialize};
@@ -14,27 +17,35 @@ use std::{
 /// # Examples
 /// One's own transform, before the built-in ones:
 /// ```
-/// use unetr_data::{Compose, Result, Sample, SampleRng, Transform};
+/// use unetr_data::{Canvas, Compose, Result, SampleRng, Transform};
 ///
 /// /// Merges every class above 1 into class 1.
 /// #[derive(Debug)]
 /// struct TwoClasses;
 ///
 /// impl Transform for TwoClasses {
-///     fn apply(&self, mut sample: Sample, _: &mut SampleRng) -> Result<Sample> {
-///         sample.mask.iter_mut().for_each(|class| *class = (*class).min(1));
-///         Ok(sample)
+///     fn draw(&self, canvas: &mut Canvas, _: &mut SampleRng) -> Result<()> {
+///         canvas.sample()?.mask.iter_mut().for_each(|class| *class = (*class).min(1));
+///         Ok(())
 ///     }
 /// }
 ///
 /// let pipeline = (TwoClasses, Compose::tutorial_train([256, 256]));
 /// ```
 pub trait Transform: Send + Sync + Debug {
-    /// Transforms one sample; every random choice is drawn from `rng`.
+    /// Transforms the sample on a canvas; every random choice is drawn from `rng`.
     ///
     /// # Errors
     /// When the sample does not suit the transform.
-    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample>;
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()>;
+
+    /// Transforms one sample.
+    ///
+    /// # Errors
+    /// As [`draw`](Self::draw), and when photo and mask differ in size.
+    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
+        Canvas::with(sample, |canvas| self.draw(canvas, rng))
+    }
 
     /// Checks the settings before any sample is read, and says which pixels leave the transform
     /// when `pixels` enter it.
@@ -47,8 +58,8 @@ pub trait Transform: Send + Sync + Debug {
 }
 
 impl<T: Transform + ?Sized> Transform for Arc<T> {
-    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
-        (**self).apply(sample, rng)
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
+        (**self).draw(canvas, rng)
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {
@@ -58,8 +69,9 @@ impl<T: Transform + ?Sized> Transform for Arc<T> {
 
 /// One transform, then another.
 impl<A: Transform, B: Transform> Transform for (A, B) {
-    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
-        self.1.apply(self.0.apply(sample, rng)?, rng)
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
+        self.0.draw(canvas, rng)?;
+        self.1.draw(canvas, rng)
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {
@@ -118,19 +130,57 @@ steps! {
     HorizontalFlip,
     /// A mirror image, top to bottom.
     VerticalFlip,
+    /// A turn by a multiple of 90°, mirrored or not.
+    D4,
+    /// A frame around a photo that is too small.
+    Pad,
+    /// The middle.
+    CenterCrop,
+    /// A random part, not resized.
+    RandomCrop,
+    /// A random part with a pixel of some classes.
+    ClassCrop,
+    /// A view from aside.
+    Perspective,
+    /// A random smooth distortion.
+    ElasticTransform,
+    /// A random grid, stretched and squeezed.
+    GridDistortion,
     /// A random change of brightness and contrast.
     RandomBrightnessContrast,
+    /// A random change of the middle tones.
+    RandomGamma,
+    /// A random change of hue and saturation.
+    ColorJitter,
+    /// No colours.
+    ToGray,
+    /// Every channel's values spread evenly.
+    Equalize,
+    /// More contrast, place by place.
+    Clahe,
+    /// A blur of random width.
+    GaussianBlur,
+    /// A blur along a random line.
+    MotionBlur,
+    /// Random noise.
+    GaussianNoise,
+    /// The artefacts of a JPEG file.
+    JpegCompression,
+    /// Random holes.
+    CoarseDropout,
     /// Floats of zero mean and unit deviation.
     Normalize,
     /// One of several, at random.
     OneOf,
+    /// Some of several, at random.
+    SomeOf,
     /// Several, one after the other.
     Compose,
 }
 
 impl Transform for Step {
-    fn apply(&self, sample: Sample, rng: &mut SampleRng) -> Result<Sample> {
-        self.built_in().apply(sample, rng)
+    fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
+        self.built_in().draw(canvas, rng)
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {

@@ -13,7 +13,7 @@ use std::{
 };
 use unetr_data::{
     Affine, Batch, Compose, DataLoader, DataLoaderConfig, Dataset, Error, HorizontalFlip, Image,
-    Normalize, OnBroken, Order, Probability, Remainder, Resize, Result, Sample,
+    Mix, Normalize, OnBroken, Order, Probability, Remainder, Resize, Result, Sample, Shard,
 };
 
 /// Photos of one colour that tells the index, some of them broken.
@@ -59,11 +59,8 @@ impl Dataset for Colours {
         let colour = Rgb([index as u8, (index / 2) as u8, 255 - index as u8]);
         let mut image = RgbImage::from_pixel(6, 5, colour);
         image.put_pixel(0, 0, Rgb([0, 0, 0]));
-        Ok(Sample {
-            name: self.name(index),
-            image: Image::U8(image),
-            mask: GrayImage::from_fn(6, 5, |x, _| [(x % 3) as u8].into()),
-        })
+        let mask = GrayImage::from_fn(6, 5, |x, _| [(x % 3) as u8].into());
+        Ok(Sample::new(self.name(index), image, mask))
     }
 
     fn name(&self, index: usize) -> String {
@@ -432,4 +429,189 @@ fn configuration_survives_json() {
         config
     );
     assert!(serde_json::from_str::<DataLoaderConfig>(r#"{"batch": 3}"#).is_err());
+}
+
+#[test]
+fn every_position_of_an_epoch_is_resumed_bit_for_bit() {
+    let broken = || Colours {
+        broken: vec![1, 4, 9, 10],
+        ..Colours::new(23)
+    };
+    let config = DataLoaderConfig {
+        on_broken: OnBroken::Skip,
+        mix: Some(Mix::CutMix {
+            p: Probability::HALF,
+        }),
+        ..config(2, 4)
+    };
+    let mut epoch = loader(broken(), config.clone()).epoch(3);
+    let mut positions = vec![epoch.position()];
+    let mut batches = Vec::new();
+    while let Some(batch) = epoch.next() {
+        batches.push(content(&batch.unwrap()));
+        positions.push(epoch.position());
+    }
+    assert_eq!(epoch.skipped(), 4);
+    for (batch, position) in positions.into_iter().enumerate() {
+        let saved = serde_json::to_string(&position).unwrap();
+        let position = serde_json::from_str(&saved).unwrap();
+        // Another process, with another number of threads.
+        let workers = DataLoaderConfig {
+            workers: batch % 4,
+            ..config.clone()
+        };
+        let resumed = contents(loader(broken(), workers).resume(position));
+        assert_eq!(resumed, batches[batch..], "from batch {batch}");
+    }
+}
+
+#[test]
+fn shards_are_disjoint_and_complete() {
+    for (samples, count) in [(23, 4), (4, 4), (12, 1), (50, 7)] {
+        let shard = |index, remainder| DataLoaderConfig {
+            shard: Shard { index, count },
+            remainder,
+            ..config(2, 1)
+        };
+        let read = |index, remainder| {
+            let loader = loader(Colours::new(samples), shard(index, remainder));
+            let read = indices(loader.epoch(1)).concat();
+            assert_eq!(read.len(), loader.batches_per_epoch());
+            read
+        };
+        let all: Vec<usize> = (0..count)
+            .flat_map(|index| read(index, Remainder::Keep))
+            .collect();
+        assert_eq!(all.len(), samples);
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), samples);
+        // Processes that train together need as many batches each.
+        for index in 0..count {
+            assert_eq!(read(index, Remainder::Drop).len(), samples / count);
+        }
+    }
+    let beyond = DataLoaderConfig {
+        shard: Shard { index: 2, count: 2 },
+        ..config(0, 1)
+    };
+    let error = DataLoader::new(Colours::new(4), augment(), beyond).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "data loader: shard 2 of 2; expected an index below the count, counted from 0"
+    );
+}
+
+#[test]
+fn a_sample_of_a_batch_is_replayed() {
+    let loader = loader(Colours::new(9), config(3, 3));
+    for batch in loader.epoch(5) {
+        let batch = batch.unwrap();
+        let replayed = batch
+            .indices
+            .iter()
+            .map(|&index| (index, loader.replay(5, index).unwrap()));
+        assert_eq!(content(&Batch::collate(replayed).unwrap()), content(&batch));
+    }
+}
+
+#[test]
+fn mixed_samples_are_made_of_the_batchs_pixels_in_step_with_their_masks() {
+    /// One colour and one class a sample, both its index.
+    struct Plain;
+    impl Dataset for Plain {
+        fn len(&self) -> usize {
+            8
+        }
+        fn get(&self, index: usize) -> Result<Sample> {
+            let index = index as u8;
+            let image = RgbImage::from_pixel(7, 5, Rgb([index; 3]));
+            Ok(Sample::new(
+                "plain",
+                image,
+                GrayImage::from_pixel(7, 5, [index].into()),
+            ))
+        }
+    }
+    let p = Probability::ALWAYS;
+    for mix in [Mix::CutMix { p }, Mix::Mosaic { p }] {
+        let config = DataLoaderConfig {
+            mix: Some(mix),
+            ..config(2, 8)
+        };
+        let loader = DataLoader::new(Plain, Compose::default(), config).unwrap();
+        let mut mixed = 0;
+        for epoch in 0..4 {
+            let batch = loader.epoch(epoch).next().unwrap().unwrap();
+            let images = batch.images.to_vec_of_planes();
+            let masks: Vec<u8> = batch.masks.flatten_all().unwrap().to_vec1().unwrap();
+            for (sample, masks) in masks.chunks_exact(35).enumerate() {
+                for channel in 0..3 {
+                    assert_eq!(images[3 * sample + channel], masks);
+                }
+                mixed += usize::from(masks.iter().any(|&class| class != masks[0]));
+            }
+        }
+        assert!(mixed > 16, "{mixed} of 32 samples show several for {mix:?}");
+    }
+}
+
+trait Planes {
+    fn to_vec_of_planes(&self) -> Vec<Vec<u8>>;
+}
+
+impl Planes for candle_core::Tensor {
+    fn to_vec_of_planes(&self) -> Vec<Vec<u8>> {
+        self.flatten(0, 1)
+            .and_then(|planes| planes.flatten_from(1))
+            .and_then(|planes| planes.to_vec2())
+            .unwrap()
+    }
+}
+
+#[test]
+fn a_mosaic_shows_what_adjoins_its_point() {
+    // Every pixel tells where it is from.
+    struct Places;
+    impl Dataset for Places {
+        fn len(&self) -> usize {
+            4
+        }
+        fn get(&self, _: usize) -> Result<Sample> {
+            let mask = GrayImage::from_fn(6, 5, |x, y| [(10 * y + x) as u8].into());
+            Ok(Sample::new("places", RgbImage::new(6, 5), mask))
+        }
+    }
+    let config = DataLoaderConfig {
+        mix: Some(Mix::Mosaic {
+            p: Probability::ALWAYS,
+        }),
+        ..config(0, 4)
+    };
+    let loader = DataLoader::new(Places, Compose::default(), config).unwrap();
+    for batch in loader.epoch(0) {
+        let masks: Vec<u8> = batch
+            .unwrap()
+            .masks
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap();
+        for mask in masks.chunks_exact(30) {
+            // The point is where the corner of the bottom right tile is, or outside.
+            let corner = mask.iter().position(|&place| place == 0);
+            if let Some(corner) = corner {
+                let (x, y) = (corner % 6, corner / 6);
+                for (i, &place) in mask.iter().enumerate() {
+                    let shown = |i: usize, point: usize, length: usize| {
+                        if i < point {
+                            i + length - point
+                        } else {
+                            i - point
+                        }
+                    };
+                    let expected = 10 * shown(i / 6, y, 5) + shown(i % 6, x, 6);
+                    assert_eq!(usize::from(place), expected, "{mask:?}");
+                }
+            }
+        }
+    }
 }

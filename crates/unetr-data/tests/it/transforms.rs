@@ -58,15 +58,19 @@ impl Fixture {
 
     fn sample(&self, image: &str, mask: &str) -> Sample {
         let (shape, data) = self.tensor(mask);
-        Sample {
-            name: "fixture".into(),
-            image: Image::U8(self.image(image)),
-            mask: GrayImage::from_raw(shape[1] as u32, shape[0] as u32, data).unwrap(),
-        }
+        let mask = GrayImage::from_raw(shape[1] as u32, shape[0] as u32, data).unwrap();
+        Sample::new("fixture", self.image(image), mask)
     }
 
     fn input(&self) -> Sample {
         self.sample("in/image", "in/mask")
+    }
+
+    /// A photo with every value, and a mask of its size.
+    fn ramp(&self) -> Sample {
+        let image = self.image("in/ramp");
+        let mask = GrayImage::new(image.width(), image.height());
+        Sample::new("ramp", image, mask)
     }
 
     fn numbers<const N: usize>(&self, case: &str, field: &str) -> [usize; N] {
@@ -119,11 +123,14 @@ fn bytes(sample: &Sample) -> &[u8] {
     pixels.as_raw()
 }
 
-fn floats(sample: &Sample) -> &[f32] {
-    let Image::F32(pixels) = &sample.image else {
+/// The floats of a normalised photo in the order of the fixture, `[height, width, 3]`.
+fn floats(sample: &Sample) -> Vec<f32> {
+    let Image::F32(planes) = &sample.image else {
         panic!("expected floats");
     };
-    pixels.as_raw()
+    let pixels = planes.values().len() / 3;
+    let value = |i: usize| planes.values()[i % 3 * pixels + i / 3];
+    (0..3 * pixels).map(value).collect()
 }
 
 fn rng() -> SampleRng {
@@ -141,7 +148,7 @@ fn affine_is_opencvs_up_to_rounding() {
     for case in ["affine0", "affine1", "affine2", "affine3"] {
         let angle = fixture.number(case, "rotate_deg");
         let sample = affine
-            .apply_params(fixture.input(), AffineParams { angle })
+            .apply_params(fixture.input(), AffineParams::rotation(angle))
             .unwrap();
         assert_eq!(
             sample.mask.as_raw(),
@@ -205,10 +212,10 @@ fn brightness_and_contrast_are_albumentations() {
     let fixture = Fixture::open();
     let transform = RandomBrightnessContrast::default();
     for case in ["rbc0", "rbc1", "rbc2", "rbc3", "rbc4", "rbc_ramp"] {
-        let mut sample = fixture.input();
-        if case == "rbc_ramp" {
-            sample.image = Image::U8(fixture.image("in/ramp"));
-        }
+        let sample = match case {
+            "rbc_ramp" => fixture.ramp(),
+            _ => fixture.input(),
+        };
         let sample = transform
             .apply_params(sample, fixture.brightness(case))
             .unwrap();
@@ -223,16 +230,13 @@ fn brightness_and_contrast_are_albumentations() {
 #[test]
 fn normalize_is_albumentations() {
     let fixture = Fixture::open();
-    let mut sample = fixture.input();
-    assert_eq!(
-        floats(&apply(&Normalize::default(), &sample)),
-        fixture.f32("normalize/image")
-    );
-    sample.image = Image::U8(fixture.image("in/ramp"));
-    assert_eq!(
-        floats(&apply(&Normalize::default(), &sample)),
-        fixture.f32("normalize_ramp/image")
-    );
+    for (sample, case) in [
+        (fixture.input(), "normalize"),
+        (fixture.ramp(), "normalize_ramp"),
+    ] {
+        let floats = floats(&apply(&Normalize::default(), &sample));
+        assert_eq!(floats, fixture.f32(&format!("{case}/image")), "{case}");
+    }
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn tutorial_training_pipeline_is_albumentations() {
     let mut sample = fixture.input();
     for step in Compose::tutorial_train([64, 64]).steps {
         sample = match step {
-            Step::Affine(affine) => affine.apply_params(sample, AffineParams { angle: 17.0 }),
+            Step::Affine(affine) => affine.apply_params(sample, AffineParams::rotation(17.0)),
             Step::RandomResizedCrop(crop) => crop.apply_params(sample, fixture.region("crop0")),
             Step::HorizontalFlip(_) => HorizontalFlip { p: ALWAYS }.apply(sample, &mut rng()),
             Step::RandomBrightnessContrast(change) => {
@@ -498,11 +502,7 @@ fn one_of_follows_its_weights() {
 
 #[test]
 fn a_mask_of_another_size_is_an_error() {
-    let sample = Sample {
-        name: "odd".into(),
-        image: Image::U8(RgbImage::new(8, 6)),
-        mask: GrayImage::new(6, 8),
-    };
+    let sample = Sample::new("odd", RgbImage::new(8, 6), GrayImage::new(6, 8));
     let error = Resize::new([4, 4]).apply(sample, &mut rng()).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -514,10 +514,10 @@ fn samples() -> impl Strategy<Value = Sample> {
     (1..24usize, 1..24usize).prop_flat_map(|(width, height)| {
         let image = prop::collection::vec(any::<u8>(), 3 * width * height);
         let mask = prop::collection::vec(prop::sample::select(vec![0u8, 2, 5]), width * height);
-        (image, mask).prop_map(move |(image, mask)| Sample {
-            name: "random".into(),
-            image: Image::U8(RgbImage::from_raw(width as u32, height as u32, image).unwrap()),
-            mask: GrayImage::from_raw(width as u32, height as u32, mask).unwrap(),
+        (image, mask).prop_map(move |(image, mask)| {
+            let image = RgbImage::from_raw(width as u32, height as u32, image).unwrap();
+            let mask = GrayImage::from_raw(width as u32, height as u32, mask).unwrap();
+            Sample::new("random", image, mask)
         })
     })
 }
@@ -595,7 +595,7 @@ proptest! {
     #[test]
     fn half_a_turn_is_both_flips(sample in samples()) {
         let affine = Affine::new([0.0, 0.0], 9);
-        let turned = affine.apply_params(sample.clone(), AffineParams { angle: 180.0 }).unwrap();
+        let turned = affine.apply_params(sample.clone(), AffineParams::rotation(180.0)).unwrap();
         let flip = (VerticalFlip { p: ALWAYS }, HorizontalFlip { p: ALWAYS });
         let flipped = apply(&flip, &sample);
         prop_assert_eq!(bytes(&turned), bytes(&flipped));

@@ -6,9 +6,11 @@ mod curves;
 mod overlay;
 mod palette;
 mod predictions;
+mod sheet;
 mod ticks;
 
 pub use curves::draw_curves;
 pub use overlay::draw_overlay;
 pub use palette::Palette;
 pub use predictions::{PredictionSample, draw_predictions};
+pub use sheet::draw_sheet;

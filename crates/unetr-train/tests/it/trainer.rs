@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use candle_core::{DType, Device, Tensor};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use unetr_data::{
-    Compose, DataLoader, DataLoaderConfig, Dataset, HorizontalFlip, Image, Normalize, Sample,
+    Compose, DataLoader, DataLoaderConfig, Dataset, HorizontalFlip, Normalize, Sample,
 };
 use unetr_metrics::MetricSet;
 use unetr_model::{Parameters, Unetr, UnetrConfig};
@@ -34,11 +34,9 @@ impl Dataset for Squares {
         let inside = |x: u32, y: u32| (left..left + 12).contains(&x) && (8..22).contains(&y);
         let noise = |x: u32, y: u32| ((x * 37 + y * 101 + index as u32 * 53) % 71) as u8;
         let pixel = |x, y| Rgb([noise(x, y) + if inside(x, y) { 150 } else { 0 }; 3]);
-        Ok(Sample {
-            name: self.name(index),
-            image: Image::U8(RgbImage::from_fn(SIZE, SIZE, pixel)),
-            mask: GrayImage::from_fn(SIZE, SIZE, |x, y| Luma([u8::from(inside(x, y))])),
-        })
+        let image = RgbImage::from_fn(SIZE, SIZE, pixel);
+        let mask = GrayImage::from_fn(SIZE, SIZE, |x, y| Luma([u8::from(inside(x, y))]));
+        Ok(Sample::new(self.name(index), image, mask))
     }
 }
 
