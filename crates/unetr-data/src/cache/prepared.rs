@@ -45,7 +45,7 @@ impl PreparedDataset {
     ///
     /// A file that is broken, or made of files which have changed since, with another transform or by
     /// another release, is made again, and a warning is logged. A file that never held prepared samples
-    /// is left alone. Of the samples, what is broken shows when they are read.
+    /// is left alone. Whether a sample's bytes are broken shows when it is read.
     ///
     /// # Errors
     /// When the data set has no [`fingerprint`](Dataset::fingerprint), the transform is random or makes

@@ -7,7 +7,7 @@ use std::fmt;
 
 const NAME: &str = "ClassCrop";
 
-/// Cuts a part of photo and mask out at random that has at least one pixel of one of some classes, if the photo has any.
+/// Cuts a random part out of photo and mask that has at least one pixel of one of some classes, if the photo has any.
 ///
 /// Each of these classes that the photo has is equally likely, then each of its pixels, then each place of the crop
 /// around that pixel. So classes that are rare, or small, are seen more often. A photo without any of them is cropped

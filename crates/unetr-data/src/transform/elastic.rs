@@ -65,7 +65,7 @@ type Spline = (usize, [f64; 4]);
 
 impl Field {
     fn random(rng: &mut SampleRng, size: [usize; 2], alpha: f64, sigma: f64) -> Self {
-        // A spline is the sum of four uniform numbers as wide as the grid's spacing: of a third of its square in variance.
+        // Such a spline is the density of four uniform numbers' sum: a third of the spacing's square in variance.
         let spacing = 3f64.sqrt() * sigma;
         let [down, across] = size.map(|length| splines(length, spacing));
         let points = |splines: &[Spline]| splines.last().map_or(0, |(first, _)| first + 4);

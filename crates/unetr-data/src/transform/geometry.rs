@@ -183,8 +183,8 @@ impl Geometry {
 
     /// Both in one: none where that would show something else than the one after the other.
     ///
-    /// Windows stay exact, and so do pixels that a warp copies: neither joins a warp that would interpolate instead. What
-    /// follows any other warp becomes a part of it, so that interpolation happens once.
+    /// Windows stay exact, and so do pixels that a warp copies: neither joins a warp that would interpolate instead.
+    /// What follows any other warp becomes a part of it, so that interpolation happens once.
     pub(super) fn then(self, step: Step) -> Option<Self> {
         match (self, step) {
             (Self::Window(window), Step::Select(part)) => Some(Self::Window(window.select(part))),

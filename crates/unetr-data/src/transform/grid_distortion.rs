@@ -61,14 +61,8 @@ impl GridDistortion {
             .map(|_| 1.0 + uniform(rng, self.distortion))
             .collect();
         let all: f64 = cells.iter().sum();
-        let mut before = 0.0;
-        let lines: Vec<f64> = cells
-            .iter()
-            .map(|cell| {
-                before += cell;
-                before - cell
-            })
-            .collect();
+        let line = |end: &mut f64, cell: &f64| Some(std::mem::replace(end, *end + cell));
+        let lines: Vec<f64> = cells.iter().scan(0.0, line).collect();
         let at = |pixel| {
             let place = (pixel as f64 + 0.5) / length as f64 * steps as f64;
             let cell = (place as usize).min(steps - 1);
@@ -87,11 +81,9 @@ impl Transform for GridDistortion {
         }
         let size = canvas.size()?;
         let [ys, xs] = [0, 1].map(|axis| self.side(rng, size[axis], self.steps[axis]));
-        canvas.displace(NAME, |y| {
-            xs.iter().map({
-                let y = ys[y];
-                move |x| [*x, y]
-            })
+        canvas.displace(NAME, |row| {
+            let y = ys[row];
+            xs.iter().map(move |x| [*x, y])
         })
     }
 

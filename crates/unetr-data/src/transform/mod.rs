@@ -1,9 +1,9 @@
 //! Transforms that act on a photo and its mask together.
 //!
 //! A transform is plain data (serde) with one job, [`Transform::draw`]. Photos are interpolated, masks
-//! always take the nearest pixel, so no class appears that was not there. The arithmetic of those that
-//! OpenCV and albumentations 2 have is theirs, value for value; what interpolates at any place (`Affine`)
-//! lands at most one level beside it.
+//! always take the nearest pixel, so no class appears that was not there. Crops, resizes, mirror images and
+//! changes of brightness have the arithmetic of OpenCV and albumentations 2, value for value; what others
+//! have of them is in the crate's README.
 //!
 //! A transform notes on a [`Canvas`] what it does, and the canvas does neighbouring steps at once.
 //!

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -771,18 +771,16 @@ fn what_a_killed_process_left_is_harmless_and_removed() {
 #[test]
 fn several_may_make_the_same_file_at_once() {
     let (folder, place) = place();
-    let barrier = Barrier::new(6);
     thread::scope(|scope| {
-        for version in 0..6 {
-            let (place, barrier) = (&place, &barrier);
+        for lane in 0..6 {
+            let place = &place;
             scope.spawn(move || {
-                // Half of them make the same, the others something else.
-                let source = Small {
-                    version: version / 2,
-                    ..Small::new(20)
-                };
-                for _ in 0..20 {
-                    barrier.wait();
+                for round in 0..20 {
+                    // Each two make the same, the others something else.
+                    let source = Small {
+                        version: lane / 2 + 10 * round,
+                        ..Small::new(10)
+                    };
                     assert_same(&prepare(place, &source).unwrap(), &source);
                 }
             });

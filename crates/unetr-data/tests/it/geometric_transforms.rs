@@ -648,11 +648,18 @@ fn large_step() -> impl Strategy<Value = Step> {
         VerticalFlip { p: ALWAYS }.into(),
         D4::default().into(),
     ];
+    let resized_crop = |size| {
+        Step::from(RandomResizedCrop {
+            scale: [0.3, 1.0],
+            ..RandomResizedCrop::new(size)
+        })
+    };
     prop_oneof![
         2 => prop::sample::select(flips),
         1 => size(40..120).prop_map(|size| Resize::new(size).into()),
-        1 => size(40..120).prop_map(|size| RandomResizedCrop { scale: [0.3, 1.0], ..RandomResizedCrop::new(size) }.into()),
+        1 => size(40..120).prop_map(resized_crop),
         1 => size(40..120).prop_map(|size| Pad::new(size, FILL).into()),
+        // Where `ClassCrop` is depends on every pixel of the mask.
         1 => prop::sample::select(crops([40, 40])[..2].to_vec()),
         1 => warp(),
     ]

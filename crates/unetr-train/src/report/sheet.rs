@@ -11,7 +11,8 @@ const TEXT: f32 = 18.0;
 
 /// Draws rows of pictures, each below its title: a contact sheet.
 ///
-/// Every picture is scaled so that its longer side has 160 pixels.
+/// Every picture is scaled so that its longer side has 160 pixels. Titles are of ASCII letters, and end where the sheet
+/// does.
 ///
 /// # Examples
 /// ```
@@ -33,13 +34,8 @@ pub fn draw_sheet<S: AsRef<str>>(rows: &[(S, Vec<RgbImage>)]) -> RgbImage {
     let mut y = MARGIN;
     for (title, pictures) in rows {
         let place = (MARGIN as i32, y as i32);
-        canvas.text(
-            title.as_ref(),
-            place,
-            TEXT,
-            (Align::Left, Weight::Medium),
-            INK,
-        );
+        let title = shortened(&canvas, title.as_ref(), width - 2 * MARGIN);
+        canvas.text(&title, place, TEXT, (Align::Left, Weight::Medium), INK);
         for (column, picture) in (0..).zip(pictures) {
             let (width, height) = fit(picture);
             let picture = image::imageops::resize(picture, width, height, FilterType::CatmullRom);
@@ -49,6 +45,19 @@ pub fn draw_sheet<S: AsRef<str>>(rows: &[(S, Vec<RgbImage>)]) -> RgbImage {
         y += height(pictures);
     }
     canvas.finish()
+}
+
+/// As much of a title as fits.
+fn shortened(canvas: &Canvas, title: &str, width: u32) -> String {
+    let fits = |title: &str| canvas.text_width(title, TEXT, Weight::Medium) <= width;
+    if fits(title) {
+        return title.into();
+    }
+    let mut shorter: String = title.into();
+    while !shorter.is_empty() && !fits(&format!("{shorter} ...")) {
+        shorter.pop();
+    }
+    format!("{shorter} ...")
 }
 
 /// The largest size of a picture's proportions that fits a cell.
