@@ -344,8 +344,7 @@ struct PipelineLine {
     shape: Vec<usize>,
 }
 
-/// One long epoch, so that the threads start once; the steady state is what follows the first
-/// quarter of its batches.
+/// One long epoch, so that the threads start once; the steady state is the second half of its batches.
 fn pipeline(case: &Pipeline) -> Result<()> {
     let size = [case.image_size; 2];
     let transforms = match case.pipeline {
@@ -377,7 +376,7 @@ fn pipeline(case: &Pipeline) -> Result<()> {
         shape = batch.images.dims().to_vec();
         stamps.push(Stamp::now()?);
     }
-    let first = (stamps.len() / 4).max(1);
+    let first = (stamps.len() / 2).max(1);
     let Some(steady @ [begin, .., end]) = stamps.get(first..) else {
         bail!(
             "{images} images are {} batches, expected at least 3; raise --images or lower --batch",

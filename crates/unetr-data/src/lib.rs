@@ -20,6 +20,7 @@ mod numpy_rng;
 mod oxford_pets;
 mod rng;
 mod sample;
+mod simd;
 mod split;
 mod subset;
 mod transform;

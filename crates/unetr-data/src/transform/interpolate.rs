@@ -3,6 +3,7 @@
 use image::{GrayImage, RgbImage};
 
 use super::geometry::Window;
+use crate::simd::vectorised;
 
 /// Weights are fixed-point numbers with 11 bits after the point.
 const ONE: f32 = 2048.0;
@@ -90,13 +91,10 @@ impl Window {
             return;
         }
         let [height, width] = self.resized;
-        let columns: Vec<Tap> = self
-            .columns()
-            .map(|x| tap(x, region.width, width, Beyond::DropFraction))
-            .collect();
+        let columns = Columns::new(self, width);
         // A source row, interpolated along x, serves all output rows between its neighbours.
-        let mut upper = StretchedRow::new(columns.len());
-        let mut lower = StretchedRow::new(columns.len());
+        let mut upper = StretchedRow::new(out.len());
+        let mut lower = StretchedRow::new(out.len());
         for (y, row) in self.rows().enumerate() {
             let row = tap(row, region.height, height, Beyond::KeepFraction);
             if lower.source == Some(row.near) || upper.source == Some(row.far) {
@@ -104,7 +102,7 @@ impl Window {
             }
             upper.fill(row.near, &rows, &columns);
             lower.fill(row.far, &rows, &columns);
-            blend(&upper, &lower, row, out.as_flattened_mut());
+            blend(&upper, &lower, row, &mut out);
             write(y, &out);
         }
     }
@@ -129,46 +127,109 @@ impl Window {
     }
 }
 
+/// The taps along a row.
+struct Columns {
+    near: Vec<usize>,
+    far: Vec<usize>,
+    near_weights: Vec<i32>,
+    far_weights: Vec<i32>,
+}
+
+impl Columns {
+    fn new(window: &Window, width: usize) -> Self {
+        let taps: Vec<Tap> = window
+            .columns()
+            .map(|x| tap(x, window.region.width, width, Beyond::DropFraction))
+            .collect();
+        Self {
+            near: taps.iter().map(|tap| tap.near).collect(),
+            far: taps.iter().map(|tap| tap.far).collect(),
+            near_weights: taps.iter().map(|tap| tap.near_weight).collect(),
+            far_weights: taps.iter().map(|tap| tap.far_weight).collect(),
+        }
+    }
+}
+
 /// A row of the source, interpolated to the output's width, four bits less exact than its weights.
 struct StretchedRow {
     source: Option<usize>,
-    values: Vec<i16>,
+    channels: [Vec<i16>; 3],
+    /// The pixels that it lies between, four bytes each.
+    near: Vec<u32>,
+    far: Vec<u32>,
 }
 
 impl StretchedRow {
     fn new(width: usize) -> Self {
         Self {
             source: None,
-            values: vec![0; 3 * width],
+            channels: std::array::from_fn(|_| vec![0; width]),
+            near: vec![0; width],
+            far: vec![0; width],
         }
     }
 
-    fn fill(&mut self, source: usize, rows: &[&[[u8; 3]]], columns: &[Tap]) {
+    fn fill(&mut self, source: usize, rows: &[&[[u8; 3]]], columns: &Columns) {
         if self.source == Some(source) {
             return;
         }
         let row = rows[source];
-        let (values, _) = self.values.as_chunks_mut::<3>();
-        for (value, tap) in values.iter_mut().zip(columns) {
-            let (near, far) = (row[tap.near], row[tap.far]);
-            for channel in 0..3 {
-                let sum = i32::from(near[channel]) * tap.near_weight
-                    + i32::from(far[channel]) * tap.far_weight;
-                value[channel] = (sum >> 4) as i16;
-            }
+        let pixel = |column: usize| {
+            let [r, g, b] = row[column];
+            u32::from_le_bytes([r, g, b, 0])
+        };
+        for (to, &column) in self.near.iter_mut().zip(&columns.near) {
+            *to = pixel(column);
         }
+        for (to, &column) in self.far.iter_mut().zip(&columns.far) {
+            *to = pixel(column);
+        }
+        let (near, far) = (&self.near, &self.far);
+        let [red, green, blue] = &mut self.channels;
+        vectorised!({
+            weighted_sums::<0>(near, far, columns, red);
+            weighted_sums::<8>(near, far, columns, green);
+            weighted_sums::<16>(near, far, columns, blue);
+        });
         self.source = Some(source);
     }
 }
 
-/// The row between two others.
-fn blend(upper: &StretchedRow, lower: &StretchedRow, row: Tap, out: &mut [u8]) {
-    // Of 16 bits, so that the high half of a product is one instruction.
-    let [near, far] = [row.near_weight as i16, row.far_weight as i16];
-    let weighted = |value: i16, weight: i16| ((i32::from(value) * i32::from(weight)) >> 16) as i16;
-    let sums = upper.values.iter().zip(&lower.values);
-    for (value, (&above, &below)) in out.iter_mut().zip(sums) {
-        let sum = weighted(above, near) + weighted(below, far);
-        *value = ((sum + 2) >> 2) as u8;
+/// The channel of these bits between two pixels each.
+#[inline(always)]
+fn weighted_sums<const SHIFT: u32>(near: &[u32], far: &[u32], columns: &Columns, out: &mut [i16]) {
+    let weights = columns.near_weights.iter().zip(&columns.far_weights);
+    let pixels = near.iter().zip(far);
+    for (out, ((&near, &far), (&near_weight, &far_weight))) in
+        out.iter_mut().zip(pixels.zip(weights))
+    {
+        let (near, far) = ((near >> SHIFT & 0xFF) as i32, (far >> SHIFT & 0xFF) as i32);
+        *out = ((near * near_weight + far * far_weight) >> 4) as i16;
     }
+}
+
+/// The row between two others.
+fn blend(upper: &StretchedRow, lower: &StretchedRow, row: Tap, out: &mut [[u8; 3]]) {
+    // Of 16 bits, so that the high half of a product is one instruction.
+    let weights = [row.near_weight as i16, row.far_weight as i16];
+    let [r, g, b] = &upper.channels;
+    let [r2, g2, b2] = &lower.channels;
+    vectorised!({
+        let above = r.iter().zip(g).zip(b);
+        let below = r2.iter().zip(g2).zip(b2);
+        for (out, (((&r, &g), &b), ((&r2, &g2), &b2))) in out.iter_mut().zip(above.zip(below)) {
+            *out = [
+                between(r, r2, weights),
+                between(g, g2, weights),
+                between(b, b2, weights),
+            ];
+        }
+    });
+}
+
+#[inline(always)]
+fn between(above: i16, below: i16, [near, far]: [i16; 2]) -> u8 {
+    let above = ((i32::from(above) * i32::from(near)) >> 16) as i16;
+    let below = ((i32::from(below) * i32::from(far)) >> 16) as i16;
+    ((above + below + 2) >> 2) as u8
 }

@@ -3,6 +3,7 @@
 use image::{GrayImage, RgbImage};
 
 use super::geometry::Region;
+use crate::simd::vectorised;
 
 /// Writes the rows of a photo one after the other, each in the same memory: bilinear between the pixel centres of
 /// the source's `frame`, around which everything is `fill`.
@@ -17,11 +18,9 @@ pub(super) fn bilinear<R: Iterator<Item = [f64; 2]>>(
     mut write: impl FnMut(usize, &[[u8; 3]]),
 ) {
     let stride = source.width() as usize;
-    let origin = frame.y * stride + frame.x;
-    let values = &source.as_raw()[3 * origin..];
-    let [left, top] = [frame.x as f64, frame.y as f64];
-    let (columns, rows) = (frame.width as i64, frame.height as i64);
-    let pixel_or_fill = |x: i64, y: i64| {
+    let values = &source.as_raw()[3 * (frame.y * stride + frame.x)..];
+    let (columns, rows) = (frame.width as i32, frame.height as i32);
+    let pixel_or_fill = |x: i32, y: i32| {
         let [r, g, b] = if (0..columns).contains(&x) && (0..rows).contains(&y) {
             let first = 3 * (y as usize * stride + x as usize);
             [values[first], values[first + 1], values[first + 2]]
@@ -30,32 +29,32 @@ pub(super) fn bilinear<R: Iterator<Item = [f64; 2]>>(
         };
         u32::from_le_bytes([r, g, b, 0])
     };
+    // Whole numbers of four bytes: the very last pixel has but three.
+    let whole = |first: usize| Some(u32::from_le_bytes(*values.get(first..)?.first_chunk()?));
+    let (mut across, mut down) = (Axis::new(width), Axis::new(width));
     let mut corners = Corners::new(width);
     let mut out = vec![[0; 3]; width];
     for y in 0..height {
         for (i, [x, y]) in (0..width).zip(row(y)) {
-            let (x, fx) = split(x - left);
-            let (y, fy) = split(y - top);
-            let inside = x >= 0 && y >= 0 && x < columns - 1 && y < rows - 1;
+            across.positions[i] = x;
+            down.positions[i] = y;
+        }
+        across.split(frame.x);
+        down.split(frame.y);
+        for (i, (&x, &y)) in across.pixels.iter().zip(&down.pixels).enumerate() {
+            // As numbers without a sign, those below 0 are large.
+            let inside = (x as u32) < columns as u32 - 1 && (y as u32) < rows as u32 - 1;
             let first = if inside {
                 3 * (y as usize * stride + x as usize)
             } else {
-                0
+                usize::MAX / 2
             };
-            // Whole numbers of four bytes: the very last pixel has but three.
-            let whole =
-                |first: usize| Some(u32::from_le_bytes(*values.get(first..)?.first_chunk()?));
-            let last = if inside {
-                whole(first + 3 * stride + 3)
-            } else {
-                None
-            };
+            let last = whole(first + 3 * stride + 3);
             let [a, b, c, d] = if let Some(last) = last {
                 let near = |offset| whole(first + offset).unwrap_or_default();
                 [near(0), near(3), near(3 * stride), last]
             } else {
-                let (left, above) = (x, y);
-                let (right, below) = (x + 1, y + 1);
+                let (left, above, right, below) = (x, y, x + 1, y + 1);
                 [
                     pixel_or_fill(left, above),
                     pixel_or_fill(right, above),
@@ -67,20 +66,54 @@ pub(super) fn bilinear<R: Iterator<Item = [f64; 2]>>(
             corners.pixels[1][i] = b;
             corners.pixels[2][i] = c;
             corners.pixels[3][i] = d;
-            corners.across[i] = fx;
-            corners.down[i] = fy;
         }
-        corners.interpolate(&mut out);
+        corners.interpolate(&across.shares, &down.shares, &mut out);
         write(y, &out);
     }
 }
 
-/// The pixels around positions, four bytes each, and where the positions are between them.
+/// Positions of a row of pixels along one axis of the source.
+struct Axis {
+    positions: Vec<f64>,
+    /// The pixels before them.
+    pixels: Vec<i32>,
+    /// How far they are from those to the next ones.
+    shares: Vec<f32>,
+}
+
+impl Axis {
+    fn new(count: usize) -> Self {
+        Self {
+            positions: vec![0.0; count],
+            pixels: vec![0; count],
+            shares: vec![0.0; count],
+        }
+    }
+
+    /// Finds the pixels, counted from the first one of the frame.
+    fn split(&mut self, first: usize) {
+        let first = first as f64;
+        let places = self.pixels.iter_mut().zip(&mut self.shares);
+        vectorised!({
+            for (&position, (pixel, share)) in self.positions.iter().zip(places) {
+                let position = held(position - first);
+                let nearest = position + ROUND - ROUND;
+                let before = if nearest > position {
+                    nearest - 1.0
+                } else {
+                    nearest
+                };
+                *pixel = whole_number(before);
+                *share = (position - before) as f32;
+            }
+        });
+    }
+}
+
+/// The pixels around positions, four bytes each.
 struct Corners {
     /// Above to the left and to the right, and below.
     pixels: [Vec<u32>; 4],
-    across: Vec<f32>,
-    down: Vec<f32>,
     channels: [Vec<u8>; 3],
 }
 
@@ -88,30 +121,44 @@ impl Corners {
     fn new(count: usize) -> Self {
         Self {
             pixels: std::array::from_fn(|_| vec![0; count]),
-            across: vec![0.0; count],
-            down: vec![0.0; count],
             channels: std::array::from_fn(|_| vec![0; count]),
         }
     }
 
-    fn interpolate(&mut self, out: &mut [[u8; 3]]) {
+    fn interpolate(&mut self, across: &[f32], down: &[f32], out: &mut [[u8; 3]]) {
         let [a, b, c, d] = &self.pixels;
-        for (channel, values) in self.channels.iter_mut().enumerate() {
-            let value = |pixel: u32| (pixel >> (8 * channel) & 0xFF) as i32 as f32;
-            let corners = a.iter().zip(b).zip(c.iter().zip(d));
-            let places = self.across.iter().zip(&self.down);
-            for (out, (((&a, &b), (&c, &d)), (&across, &down))) in
-                values.iter_mut().zip(corners.zip(places))
+        let [red, green, blue] = &mut self.channels;
+        vectorised!({
+            interpolate::<0>([a, b, c, d], across, down, red);
+            interpolate::<8>([a, b, c, d], across, down, green);
+            interpolate::<16>([a, b, c, d], across, down, blue);
+            for (out, ((&mut r, &mut g), &mut b)) in
+                out.iter_mut().zip(red.iter_mut().zip(green).zip(blue))
             {
-                let above = value(a) + across * (value(b) - value(a));
-                let below = value(c) + across * (value(d) - value(c));
-                *out = round_to_byte(above + down * (below - above));
+                *out = [r, g, b];
             }
-        }
-        let [red, green, blue] = &self.channels;
-        for (out, ((&r, &g), &b)) in out.iter_mut().zip(red.iter().zip(green).zip(blue)) {
-            *out = [r, g, b];
-        }
+        });
+    }
+}
+
+/// The channel of these bits between four pixels each.
+#[inline(always)]
+fn interpolate<const SHIFT: u32>(
+    [a, b, c, d]: [&[u32]; 4],
+    across: &[f32],
+    down: &[f32],
+    out: &mut [u8],
+) {
+    let corners = a.iter().zip(b).zip(c.iter().zip(d));
+    let places = across.iter().zip(down);
+    for (out, (((&a, &b), (&c, &d)), (&across, &down))) in out.iter_mut().zip(corners.zip(places)) {
+        let a = (a >> SHIFT & 0xFF) as i32 as f32;
+        let b = (b >> SHIFT & 0xFF) as i32 as f32;
+        let c = (c >> SHIFT & 0xFF) as i32 as f32;
+        let d = (d >> SHIFT & 0xFF) as i32 as f32;
+        let above = a + across * (b - a);
+        let below = c + across * (d - c);
+        *out = round_to_byte(above + down * (below - above));
     }
 }
 
@@ -160,10 +207,11 @@ fn nearest_row<T: Copy>(
 ) {
     let pixels = &source[frame.y * stride + frame.x..];
     let [left, top] = [frame.x as f64, frame.y as f64];
-    let (columns, rows) = (frame.width as i64, frame.height as i64);
+    let (columns, rows) = (frame.width as u32, frame.height as u32);
     for (out, [x, y]) in out.iter_mut().zip(places) {
-        let (x, y) = (round(x - left), round(y - top));
-        let inside = x >= 0 && y >= 0 && x < columns && y < rows;
+        let (x, y) = (whole_number(held(x - left)), whole_number(held(y - top)));
+        // As numbers without a sign, those below 0 are large.
+        let inside = (x as u32) < columns && (y as u32) < rows;
         *out = if inside {
             pixels[y as usize * stride + x as usize]
         } else {
@@ -174,33 +222,26 @@ fn nearest_row<T: Copy>(
 
 // `f64::floor`, `f64::round_ties_even` and casts that hold to a range took most of the time here. Beside a number
 // large enough a float has no bits left for a smaller fraction: adding it rounds, to the even one of two as near, and
-// leaves the sum's bits as a whole number.
+// leaves the whole number in the sum's lowest bits.
 
-/// The pixel before a position, and how far behind it that is; far outside for what is no place in an image.
-fn split(position: f64) -> (i64, f32) {
-    const BITS: u32 = 24;
-    const ROUND: f64 = 1.5 * (1u64 << (52 - BITS)) as f64;
-    if position.abs() > FAR || position.is_nan() {
-        return (i64::MIN / 2, 0.0);
-    }
-    let fixed = ((position + ROUND).to_bits().wrapping_sub(ROUND.to_bits())) as i64;
-    let fraction = (fixed & ((1 << BITS) - 1)) as i32;
-    (fixed >> BITS, fraction as f32 * (1.0 / (1 << BITS) as f32))
+const ROUND: f64 = 1.5 * (1u64 << 52) as f64;
+
+/// A position; one far outside for what is beyond any image or no number.
+#[inline(always)]
+fn held(position: f64) -> f64 {
+    const FAR: f64 = (1 << 20) as f64;
+    let low = if position > -FAR { position } else { -FAR };
+    if low < FAR { low } else { FAR }
 }
 
-/// Beyond any image.
-const FAR: f64 = (1 << 20) as f64;
-
-/// The nearest pixel; far outside for what is no place in an image.
-fn round(position: f64) -> i64 {
-    const ROUND: f64 = 1.5 * (1u64 << 52) as f64;
-    if position.abs() > FAR || position.is_nan() {
-        return i64::MIN / 2;
-    }
-    ((position + ROUND).to_bits().wrapping_sub(ROUND.to_bits())) as i64
+/// The nearest whole number of a position that is held.
+#[inline(always)]
+fn whole_number(position: f64) -> i32 {
+    (position + ROUND).to_bits() as u32 as i32
 }
 
 /// The nearest whole number of one between 0 and 255.
+#[inline(always)]
 fn round_to_byte(value: f32) -> u8 {
     const ROUND: f32 = 1.5 * (1 << 23) as f32;
     (value + ROUND).to_bits() as u8
@@ -214,10 +255,16 @@ mod tests {
     fn whole_numbers_are_those_of_std() {
         for i in -4000..=4000 {
             let value = f64::from(i) / 8.0;
-            let (floor, fraction) = split(value);
-            assert_eq!(floor, value.floor() as i64, "{value}");
-            assert_eq!(f64::from(fraction), value - value.floor(), "{value}");
-            assert_eq!(round(value), value.round_ties_even() as i64, "{value}");
+            let mut axis = Axis::new(1);
+            axis.positions[0] = value;
+            axis.split(0);
+            assert_eq!(axis.pixels[0], value.floor() as i32, "{value}");
+            assert_eq!(f64::from(axis.shares[0]), value - value.floor(), "{value}");
+            assert_eq!(
+                whole_number(value),
+                value.round_ties_even() as i32,
+                "{value}"
+            );
             let byte = value.clamp(0.0, 255.0);
             assert_eq!(
                 round_to_byte(byte as f32),
