@@ -49,8 +49,7 @@ pub(super) fn bilinear<R: Iterator<Item = [f64; 2]>>(
             } else {
                 usize::MAX / 2
             };
-            let last = whole(first + 3 * stride + 3);
-            let [a, b, c, d] = if let Some(last) = last {
+            let [a, b, c, d] = if let Some(last) = whole(first + 3 * stride + 3) {
                 let near = |offset| whole(first + offset).unwrap_or_default();
                 [near(0), near(3), near(3 * stride), last]
             } else {
@@ -170,10 +169,10 @@ pub(super) fn nearest<R: Iterator<Item = [f64; 2]>>(
     [height, width]: [usize; 2],
     row: impl Fn(usize) -> R,
 ) -> GrayImage {
-    let stride = source.width() as usize;
+    let mut nearest = Nearest::new(source.width() as usize, frame, width);
     let mut output = GrayImage::new(width as u32, height as u32);
     for (y, out) in (0..height).zip(output.chunks_exact_mut(width)) {
-        nearest_row(source, stride, frame, fill, row(y), out);
+        nearest.copy(source, fill, row(y), out);
     }
     output
 }
@@ -188,35 +187,70 @@ pub(super) fn copied<R: Iterator<Item = [f64; 2]>>(
     row: impl Fn(usize) -> R,
     mut write: impl FnMut(usize, &[[u8; 3]]),
 ) {
-    let stride = source.width() as usize;
+    let mut nearest = Nearest::new(source.width() as usize, frame, width);
     let (pixels, _) = source.as_chunks::<3>();
     let mut out = vec![[0; 3]; width];
     for y in 0..height {
-        nearest_row(pixels, stride, frame, fill, row(y), &mut out);
+        nearest.copy(pixels, fill, row(y), &mut out);
         write(y, &out);
     }
 }
 
-fn nearest_row<T: Copy>(
-    source: &[T],
+/// The pixels that are nearest to the positions of a row.
+struct Nearest {
     stride: usize,
     frame: Region,
-    fill: T,
-    places: impl Iterator<Item = [f64; 2]>,
-    out: &mut [T],
-) {
-    let pixels = &source[frame.y * stride + frame.x..];
-    let [left, top] = [frame.x as f64, frame.y as f64];
-    let (columns, rows) = (frame.width as u32, frame.height as u32);
-    for (out, [x, y]) in out.iter_mut().zip(places) {
-        let (x, y) = (whole_number(held(x - left)), whole_number(held(y - top)));
-        // As numbers without a sign, those below 0 are large.
-        let inside = (x as u32) < columns && (y as u32) < rows;
-        *out = if inside {
-            pixels[y as usize * stride + x as usize]
-        } else {
-            fill
-        };
+    across: Vec<f64>,
+    down: Vec<f64>,
+    /// Where they are in the source, or far behind its end if they are outside.
+    places: Vec<u32>,
+}
+
+impl Nearest {
+    fn new(stride: usize, frame: Region, count: usize) -> Self {
+        Self {
+            stride,
+            frame,
+            across: vec![0.0; count],
+            down: vec![0.0; count],
+            places: vec![0; count],
+        }
+    }
+
+    fn copy<T: Copy>(
+        &mut self,
+        source: &[T],
+        fill: T,
+        row: impl Iterator<Item = [f64; 2]>,
+        out: &mut [T],
+    ) {
+        for ((across, down), [x, y]) in self.across.iter_mut().zip(&mut self.down).zip(row) {
+            *across = x;
+            *down = y;
+        }
+        let Region {
+            x,
+            y,
+            width,
+            height,
+        } = self.frame;
+        let (left, top) = (x as f64, y as f64);
+        let (first, stride) = ((y * self.stride + x) as u32, self.stride as u32);
+        let (width, height) = (width as u32, height as u32);
+        let positions = self.across.iter().zip(&self.down);
+        vectorised!({
+            for (place, (&x, &y)) in self.places.iter_mut().zip(positions) {
+                // As numbers without a sign, those below 0 are large.
+                let x = whole_number(held(x - left)) as u32;
+                let y = whole_number(held(y - top)) as u32;
+                let inside = x < width && y < height;
+                let within = first.wrapping_add(y.wrapping_mul(stride)).wrapping_add(x);
+                *place = if inside { within } else { u32::MAX };
+            }
+        });
+        for (out, &place) in out.iter_mut().zip(&self.places) {
+            *out = source.get(place as usize).copied().unwrap_or(fill);
+        }
     }
 }
 
