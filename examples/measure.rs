@@ -444,7 +444,7 @@ fn stages(case: &Stages) -> Result<()> {
     ];
     let mut ms = BTreeMap::new();
     let mut timed = |stage, start: Instant| {
-        *ms.entry(stage).or_insert(0.0) += start.elapsed().as_secs_f64() * 1e3
+        *ms.entry(stage).or_insert(0.0) += start.elapsed().as_secs_f64() * 1e3;
     };
     let pets = OxfordPets::open(&case.data)?;
     for (index, name) in pets.names().iter().enumerate() {

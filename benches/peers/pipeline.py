@@ -5,12 +5,12 @@ import sys
 import machine
 
 HERE = pathlib.Path(__file__).parent
-ROUNDS = 3
+ROUNDS = 2
 SIZE = 256
 BATCH = 16
-IMAGES = 4096
+IMAGES = 8192
 PEERS = {"torch": "PyTorch DataLoader", "grain": "grain"}
-WORKERS = [0, 1, 2, 4]
+WORKERS = [0, 2, 4]
 CACHES = {
     "none": "unetr, decoding",
     "memory": "unetr, from memory after the first epoch",

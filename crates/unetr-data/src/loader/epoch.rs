@@ -22,7 +22,7 @@ pub struct EpochIter {
     taken: usize,
     config: DataLoaderConfig,
     batches: usize,
-    skipped: usize,
+    skipped: Vec<Error>,
     skipped_by_loader: Arc<AtomicUsize>,
 }
 
@@ -40,14 +40,14 @@ impl EpochIter {
             taken: 0,
             config: config.clone(),
             batches: 0,
-            skipped: 0,
+            skipped: Vec::new(),
             skipped_by_loader,
         }
     }
 
-    /// How many samples of this epoch were skipped as broken so far.
-    pub fn skipped(&self) -> usize {
-        self.skipped
+    /// What was wrong with the samples that were skipped so far, each with its name.
+    pub fn skipped(&self) -> &[Error] {
+        &self.skipped
     }
 
     /// Where [`DataLoader::resume`](crate::DataLoader::resume) goes on with the next batch.
@@ -71,7 +71,7 @@ impl EpochIter {
                 Ok(item) => items.push(item),
                 Err(error @ Error::Sample { .. }) if self.config.on_broken == OnBroken::Skip => {
                     log::warn!("skipped: {error}");
-                    self.skipped += 1;
+                    self.skipped.push(error);
                     self.skipped_by_loader.fetch_add(1, Ordering::Relaxed);
                     workers.release(1);
                 }
@@ -80,7 +80,7 @@ impl EpochIter {
         }
         let incomplete = items.len() < batch_size;
         if items.is_empty() || (incomplete && self.config.remainder == Remainder::Drop) {
-            return match (self.batches, self.skipped) {
+            return match (self.batches, self.skipped.len()) {
                 (0, skipped @ 1..) => Err(Error::NoBatch { skipped }),
                 _ => Ok(None),
             };

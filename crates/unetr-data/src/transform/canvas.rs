@@ -129,7 +129,9 @@ impl Canvas {
         if self.geometry.is_none() {
             self.geometry = Some(geometry);
             self.flush()?;
+            // Nothing stands in the way of a first step.
             self.geometry = Geometry::whole(self.sample.size()?).then(step);
+            debug_assert!(self.geometry.is_some(), "{transform}: {step:?} is lost");
         }
         Ok(())
     }

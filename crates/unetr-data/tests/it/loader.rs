@@ -299,7 +299,7 @@ fn skipped_samples_are_counted_and_replaced() {
             batches,
             [vec![5, 6, 7, 8], vec![9, 10, 12, 13], vec![14, 15, 16]]
         );
-        assert_eq!(epoch.skipped(), 6);
+        assert_eq!(epoch.skipped().len(), 6);
         assert_eq!(loader.epoch(1).count(), 3);
         assert_eq!(loader.skipped(), 12);
     }
@@ -451,7 +451,7 @@ fn every_position_of_an_epoch_is_resumed_bit_for_bit() {
         batches.push(content(&batch.unwrap()));
         positions.push(epoch.position());
     }
-    assert_eq!(epoch.skipped(), 4);
+    assert_eq!(epoch.skipped().len(), 4);
     for (batch, position) in positions.into_iter().enumerate() {
         let saved = serde_json::to_string(&position).unwrap();
         let position = serde_json::from_str(&saved).unwrap();

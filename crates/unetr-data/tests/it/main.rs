@@ -18,5 +18,6 @@ mod numpy_rng;
 mod oxford_pets;
 mod split;
 mod transforms;
+mod unbreakable;
 mod verify;
 mod voc;

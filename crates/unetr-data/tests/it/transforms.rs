@@ -1,11 +1,12 @@
 //! Against albumentations 2.0.8 and OpenCV 5.0.0 (`tests/fixtures/README.md`), and properties.
 
+use candle_core::Tensor;
 use image::{GrayImage, RgbImage};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use safetensors::SafeTensors;
 use unetr_data::{
-    Affine, AffineParams, BrightnessContrastParams, Compose, Error, HorizontalFlip, Image,
+    Affine, AffineParams, Batch, BrightnessContrastParams, Compose, Error, HorizontalFlip, Image,
     Normalize, OneOf, Probability, RandomBrightnessContrast, RandomResizedCrop, Region, Resize,
     Result, Sample, SampleRng, Step, Transform, VerticalFlip, sample_rng,
 };
@@ -237,6 +238,20 @@ fn normalize_is_albumentations() {
         let floats = floats(&apply(&Normalize::default(), &sample));
         assert_eq!(floats, fixture.f32(&format!("{case}/image")), "{case}");
     }
+}
+
+#[test]
+fn normalising_on_the_device_gives_the_same_bits() {
+    let fixture = Fixture::open();
+    let batch = |sample: Sample| Batch::collate([(0, sample)]).unwrap().images;
+    let normalize = Normalize::default();
+    let later = normalize.on_device(&batch(fixture.input())).unwrap();
+    let before = batch(apply(&normalize, &fixture.input()));
+    let bits = |images: Tensor| -> Vec<u32> {
+        let floats: Vec<f32> = images.flatten_all().unwrap().to_vec1().unwrap();
+        floats.into_iter().map(f32::to_bits).collect()
+    };
+    assert_eq!(bits(later), bits(before));
 }
 
 #[test]
