@@ -18,6 +18,7 @@ mod loader;
 mod mask_coding;
 mod numpy_rng;
 mod oxford_pets;
+mod panic;
 mod rng;
 mod sample;
 mod simd;

@@ -206,24 +206,19 @@ impl Canvas {
         if geometry.is_none() && colours.is_none() && floats.is_none() {
             return self.sample.size().map(drop);
         }
-        let size = self.sample.size()?;
+        self.sample.size()?;
         let image = std::mem::replace(&mut self.sample.image, Image::U8(RgbImage::new(0, 0)));
         let mut pixels = into_u8(image, "Canvas")?;
-        self.sample.image = match (geometry, colours, floats) {
-            (geometry, _, Some(floats)) => {
-                let geometry = geometry.unwrap_or_else(|| Geometry::whole(size));
-                Image::F32(to_planes(&geometry, &pixels, &floats))
-            }
-            (None, Some(colours), None) => {
-                let (rgb, _) = pixels.as_chunks_mut::<3>();
-                rgb.iter_mut()
-                    .for_each(|pixel| *pixel = look_up(&colours, pixel));
-                Image::U8(pixels)
-            }
-            (None, None, None) => Image::U8(pixels),
-            (Some(geometry), colours, None) => {
-                Image::U8(to_pixels(&geometry, &pixels, colours.as_deref()))
-            }
+        if let Some(geometry) = geometry {
+            pixels = to_pixels(&geometry, &pixels, colours.as_deref());
+        } else if let Some(colours) = colours {
+            let (rgb, _) = pixels.as_chunks_mut::<3>();
+            rgb.iter_mut()
+                .for_each(|pixel| *pixel = look_up(&colours, pixel));
+        }
+        self.sample.image = match floats {
+            Some(floats) => Image::F32(to_planes(&pixels, &floats)),
+            None => Image::U8(pixels),
         };
         if let Some(geometry) = geometry {
             for mask in std::iter::once(&mut self.sample.mask).chain(&mut self.sample.extra_masks) {
@@ -244,7 +239,7 @@ fn table<T: Copy + Default>(value: impl Fn(usize, u8) -> T) -> Box<Tables<T>> {
     tables
 }
 
-fn look_up<T: Copy>([red, green, blue]: &Tables<T>, &[r, g, b]: &[u8; 3]) -> [T; 3] {
+fn look_up([red, green, blue]: &Tables<u8>, &[r, g, b]: &[u8; 3]) -> [u8; 3] {
     [
         red[usize::from(r)],
         green[usize::from(g)],
@@ -252,23 +247,14 @@ fn look_up<T: Copy>([red, green, blue]: &Tables<T>, &[r, g, b]: &[u8; 3]) -> [T;
     ]
 }
 
-fn to_planes(geometry: &Geometry, pixels: &RgbImage, floats: &Tables<f32>) -> Planes {
-    let [height, width] = geometry.size();
-    let mut values = vec![0.0; 3 * height * width];
-    let (red, others) = values.split_at_mut(height * width);
-    let (green, blue) = others.split_at_mut(height * width);
-    geometry.bilinear(pixels, |y, row| {
-        let columns = y * width..(y + 1) * width;
-        let to = red[columns.clone()]
-            .iter_mut()
-            .zip(&mut green[columns.clone()])
-            .zip(&mut blue[columns]);
-        for (((r, g), b), pixel) in to.zip(row) {
-            [*r, *g, *b] = look_up(floats, pixel);
-        }
-    });
+fn to_planes(pixels: &RgbImage, floats: &Tables<f32>) -> Planes {
+    let (rgb, _) = pixels.as_chunks::<3>();
+    let mut values = Vec::with_capacity(pixels.len());
+    for (channel, table) in floats.iter().enumerate() {
+        values.extend(rgb.iter().map(|pixel| table[usize::from(pixel[channel])]));
+    }
     Planes {
-        size: [height, width],
+        size: [pixels.height() as usize, pixels.width() as usize],
         values,
     }
 }

@@ -1,5 +1,4 @@
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -8,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::{Problem, Verification};
 use super::tally::{Histogram, Tally, histogram};
+use crate::panic::guarded;
 use crate::{Classes, Dataset, Image};
 
 /// How [`verify`] reads a data set.
@@ -88,7 +88,9 @@ fn read(
     index: usize,
     classes: Option<&Classes>,
 ) -> Result<(RgbImage, Histogram), String> {
-    let sample = guarded(|| dataset.get(index))?.map_err(|error| error.to_string())?;
+    let sample = guarded(|| dataset.get(index))
+        .map_err(|message| format!("the dataset panicked: {message}"))?
+        .map_err(|error| error.to_string())?;
     sample.size().map_err(|error| error.to_string())?;
     let Image::U8(photo) = sample.image else {
         return Err(
@@ -108,18 +110,4 @@ fn read(
         }
     }
     Ok((photo, values))
-}
-
-/// What a data set's code returns; the message of its panic otherwise.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    // Unwind safe: nothing of the call is used after a panic, and what a data set shares between
-    // threads must stand one anyway.
-    catch_unwind(AssertUnwindSafe(call))
-        .map_err(|panic| format!("the dataset panicked: {}", message(&*panic)))
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

@@ -284,6 +284,35 @@ fn tutorial_training_pipeline_is_albumentations() {
 }
 
 #[test]
+fn a_pipeline_is_read_from_and_written_to_yaml() {
+    let text = "\
+steps:
+- type: affine
+  rotate: [-35, 35]
+  fill_mask: 1
+  p: 0.3
+- type: random_resized_crop
+  size: [256, 256]
+  scale: [0.7, 1]
+- type: horizontal_flip
+- type: random_brightness_contrast
+  p: 0.4
+- type: normalize
+";
+    let pipeline: Compose = serde_yaml_ng::from_str(text).unwrap();
+    assert_eq!(pipeline, Compose::tutorial_train([256, 256]));
+    for step in random_steps(Probability::HALF) {
+        let yaml = serde_yaml_ng::to_string(&step).unwrap();
+        assert_eq!(serde_yaml_ng::from_str::<Step>(&yaml).unwrap(), step);
+    }
+    let error = serde_yaml_ng::from_str::<Compose>("steps:\n- type: blur\n").unwrap_err();
+    assert!(
+        error.to_string().contains("unknown variant `blur`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn presets_print_what_they_do() {
     assert_eq!(
         Compose::tutorial_train([256, 256]).to_string(),
