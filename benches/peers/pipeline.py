@@ -28,10 +28,10 @@ STAGES = {
 }
 METHOD = """\
 The tutorial's transforms for training (rotate, random resized crop, flip, brightness and contrast, normalize) to batches of
-{batch} at {size}×{size}, in the steady state: {images} images, of which the first half does not count (from a cache,
-four times the photos there are). Of each program the
-best of {rounds} rounds counts, and of {workers} worker processes those that are fastest; this library has {threads} worker
-threads. The memory of several processes is added up. Images: {data}."""
+{batch} at {size}×{size}, in the steady state: {images} images (four times the photos there are if those are more), of which the first
+half does not count. Of each program the best of {rounds} rounds counts, and of {workers} worker processes those that are fastest;
+this library has {threads} worker threads. The memory of several processes is added up.
+Images: {data}."""
 
 
 def compare(programs, data, rounds, threads, patience):

@@ -120,7 +120,7 @@ macro_rules! steps {
 }
 
 steps! {
-    /// A random rotation.
+    /// A random rotation, scale, shear and shift.
     Affine,
     /// A random crop, resized.
     RandomResizedCrop,
