@@ -35,6 +35,12 @@ pub trait Dataset: Send + Sync {
     }
 }
 
+/// The name at an index, or what a sample without a name is called.
+pub(crate) fn name_of(names: &[String], index: usize) -> String {
+    let name = names.get(index).cloned();
+    name.unwrap_or_else(|| format!("sample {index}"))
+}
+
 impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
     fn len(&self) -> usize {
         (**self).len()

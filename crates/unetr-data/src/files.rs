@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::Path;
 
+use image::{GrayImage, RgbImage};
+
 use crate::class_map::ClassTable;
 use crate::{Error, ExifOrientation, Result, Sample, read_image, read_mask};
 
@@ -43,6 +45,22 @@ pub(crate) fn unpaired(folder: &Path, kind: &str, names: &[&str], advice: &str) 
     }
 }
 
+/// Checks that a photo and its mask, each given with its file, have one size.
+pub(crate) fn check_sizes(
+    (image_path, image): (&Path, &RgbImage),
+    (mask_path, mask): (&Path, &GrayImage),
+) -> Result<()> {
+    if image.dimensions() == mask.dimensions() {
+        return Ok(());
+    }
+    Err(Error::SizeMismatch {
+        image: image_path.into(),
+        image_size: image.dimensions(),
+        mask: mask_path.into(),
+        mask_size: mask.dimensions(),
+    })
+}
+
 /// Reads a photo and its mask, checks that they fit and maps the mask's values to classes.
 pub(crate) fn read_pair(
     name: &str,
@@ -53,14 +71,7 @@ pub(crate) fn read_pair(
 ) -> Result<Sample> {
     let image = read_image(image_path, orientation)?;
     let mut mask = read_mask(mask_path)?;
-    if image.dimensions() != mask.dimensions() {
-        return Err(Error::SizeMismatch {
-            image: image_path.into(),
-            image_size: image.dimensions(),
-            mask: mask_path.into(),
-            mask_size: mask.dimensions(),
-        });
-    }
+    check_sizes((image_path, &image), (mask_path, &mask))?;
     classes.apply(&mut mask).map_err(|stray| Error::MaskValue {
         path: mask_path.into(),
         value: stray.value,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::class_map::{ClassMap, ClassTable};
+use crate::dataset::name_of;
 use crate::files::{file_names, read_pair, stem, unpaired};
 use crate::{Dataset, Error, ExifOrientation, Fingerprint, Result, Sample};
 
@@ -114,10 +115,7 @@ impl Dataset for FolderDataset {
     }
 
     fn name(&self, index: usize) -> String {
-        self.names
-            .get(index)
-            .cloned()
-            .unwrap_or_else(|| format!("sample {index}"))
+        name_of(&self.names, index)
     }
 
     fn fingerprint(&self) -> Result<Option<Fingerprint>> {

@@ -5,7 +5,7 @@ use image::GrayImage;
 use serde::{Deserialize, Serialize};
 
 use crate::class_map::{ClassMap, ClassTable};
-use crate::files::read_pair;
+use crate::files::{check_sizes, read_pair};
 use crate::{Classes, Error, ExifOrientation, Result, Sample, read_image};
 
 /// How the pixels of a mask file say which class they belong to.
@@ -87,14 +87,7 @@ impl MaskReader {
         };
         let image = read_image(image_path, orientation)?;
         let mask = colours.read(mask_path)?;
-        if image.dimensions() != mask.dimensions() {
-            return Err(Error::SizeMismatch {
-                image: image_path.into(),
-                image_size: image.dimensions(),
-                mask: mask_path.into(),
-                mask_size: mask.dimensions(),
-            });
-        }
+        check_sizes((image_path, &image), (mask_path, &mask))?;
         Ok(Sample::new(name, image, mask))
     }
 }

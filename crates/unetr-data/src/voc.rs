@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::name_of;
 use crate::files::{file_names, stem, unpaired};
 use crate::mask_coding::MaskReader;
 use crate::{Classes, Dataset, Error, ExifOrientation, Fingerprint, MaskCoding, Result, Sample};
@@ -179,10 +180,7 @@ impl Dataset for VocDataset {
     }
 
     fn name(&self, index: usize) -> String {
-        self.names
-            .get(index)
-            .cloned()
-            .unwrap_or_else(|| format!("sample {index}"))
+        name_of(&self.names, index)
     }
 
     fn fingerprint(&self) -> Result<Option<Fingerprint>> {

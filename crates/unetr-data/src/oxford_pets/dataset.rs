@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CORRUPT_PETS, OxfordPetsConfig};
 use crate::class_map::{ClassMap, ClassTable};
+use crate::dataset::name_of;
 use crate::files::{file_names, read_pair, unpaired};
 use crate::{Classes, Dataset, Error, Fingerprint, Result, Sample, Split};
 
@@ -188,10 +189,7 @@ impl Dataset for OxfordPets {
     }
 
     fn name(&self, index: usize) -> String {
-        self.names
-            .get(index)
-            .cloned()
-            .unwrap_or_else(|| format!("sample {index}"))
+        name_of(&self.names, index)
     }
 
     fn fingerprint(&self) -> Result<Option<Fingerprint>> {

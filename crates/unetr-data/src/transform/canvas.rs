@@ -169,11 +169,7 @@ impl Canvas {
         change: impl Fn(usize, u8) -> u8,
     ) -> Result<()> {
         self.require_u8(transform)?;
-        let before = self.colours.take();
-        self.colours = Some(table(|channel, value| match &before {
-            Some(before) => change(channel, before[channel][usize::from(value)]),
-            None => change(channel, value),
-        }));
+        self.colours = Some(table(self.colours.take().as_deref(), change));
         Ok(())
     }
 
@@ -184,11 +180,7 @@ impl Canvas {
         change: impl Fn(usize, u8) -> f32,
     ) -> Result<()> {
         self.require_u8(transform)?;
-        let before = self.colours.take();
-        self.floats = Some(table(|channel, value| match &before {
-            Some(before) => change(channel, before[channel][usize::from(value)]),
-            None => change(channel, value),
-        }));
+        self.floats = Some(table(self.colours.take().as_deref(), change));
         Ok(())
     }
 
@@ -229,11 +221,16 @@ impl Canvas {
     }
 }
 
-fn table<T: Copy + Default>(value: impl Fn(usize, u8) -> T) -> Box<Tables<T>> {
+/// What becomes of each value after an earlier change.
+fn table<T: Copy + Default>(
+    before: Option<&Tables<u8>>,
+    change: impl Fn(usize, u8) -> T,
+) -> Box<Tables<T>> {
     let mut tables = Box::new([[T::default(); 256]; 3]);
     for (channel, table) in tables.iter_mut().enumerate() {
         for (from, to) in (0..=u8::MAX).zip(table) {
-            *to = value(channel, from);
+            let from = before.map_or(from, |before| before[channel][usize::from(from)]);
+            *to = change(channel, from);
         }
     }
     tables
