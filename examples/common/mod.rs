@@ -289,6 +289,7 @@ pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Resu
         seed: settings.seed,
         log_every: if device.is_cpu() { 1 } else { 10 },
         precision: settings.precision.into(),
+        ..TrainerConfig::default()
     };
     if !config.precision.is_supported() {
         eprintln!("this processor has no bf16 products (AVX512_BF16): computing in f32");

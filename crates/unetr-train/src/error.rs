@@ -22,6 +22,9 @@ pub enum Error {
         /// What the parser said.
         source: serde_json::Error,
     },
+    /// The settings of a run can't be JSON.
+    #[error("the settings of the run cannot be saved as JSON: {0}")]
+    Settings(serde_json::Error),
     /// A line of a history is not a record.
     #[error("{path}: line {line} is not a record: {source}; remove the line or the file", path = path.display())]
     Record {
@@ -34,7 +37,7 @@ pub enum Error {
     },
     /// A checkpoint was written in another format.
     #[error(
-        "{path}: checkpoint format {found}, expected {expected}; read it with the version of this crate that wrote it",
+        "{path}: checkpoint format {found}, expected at most {expected}; read it with version {version} of this crate",
         path = path.display()
     )]
     Format {
@@ -42,9 +45,56 @@ pub enum Error {
         path: PathBuf,
         /// The format found.
         found: u32,
-        /// The format this version reads.
+        /// The version of this crate that wrote it.
+        version: String,
+        /// The latest format this version reads.
         expected: u32,
     },
+    /// A checkpoint's file is not what was written.
+    #[error(
+        "{path}: {found}, expected {expected}; the file is damaged: restore it, or remove its folder to go on from an \
+         earlier checkpoint",
+        path = path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Its length, and its checksum where it was read.
+        found: String,
+        /// What was written.
+        expected: String,
+    },
+    /// There is no checkpoint of a name.
+    #[error(
+        "{folder}: no checkpoint {name:?}; expected best (once there is an evaluation), last, or the folder's name of \
+         one of the steps {steps:?}",
+        folder = folder.display()
+    )]
+    NoCheckpoint {
+        /// The folder of the checkpoints.
+        folder: PathBuf,
+        /// The name.
+        name: String,
+        /// The steps there are.
+        steps: Vec<u64>,
+    },
+    /// Another process writes into a run's folder.
+    #[error(
+        "{folder}: in use by process {process}; wait for it, stop it, or give another folder",
+        folder = folder.display()
+    )]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+        /// The other process' number.
+        process: String,
+    },
+    /// There is no thread to be had for writing checkpoints.
+    #[error("no thread for writing checkpoints: {0}")]
+    Thread(std::io::Error),
+    /// The thread that writes checkpoints has panicked. Complete checkpoints are still there.
+    #[error("the thread that writes checkpoints has panicked; see its message above")]
+    WriterPanicked,
     /// A checkpoint's file cannot have this name.
     #[error(
         "{name:?} cannot be a file of a checkpoint; expected a plain file name other than state.json and metrics.json, \
@@ -94,15 +144,17 @@ pub enum Error {
         /// Width and height of the classes.
         classes: (u32, u32),
     },
-    /// The loss became NaN or infinite. [`Trainer::fit`](crate::Trainer::fit) says what state is
-    /// left.
+    /// The loss or the norm of its gradients became NaN or infinite.
+    /// [`Trainer::fit`](crate::Trainer::fit) says what state is left.
     #[error(
-        "the loss is {loss} at step {step} of epoch {epoch}, learning rate {learning_rate:e}, samples {indices:?}; \
+        "the {what} is {value} at step {step} of epoch {epoch}, learning rate {learning_rate:e}, samples {indices:?}; \
          lower the learning rate, warm up longer, or look at these samples"
     )]
     NotFinite {
-        /// The loss.
-        loss: f64,
+        /// The loss or the gradient norm.
+        what: &'static str,
+        /// Its value.
+        value: f64,
         /// The update, counted from 1.
         step: u64,
         /// The epoch, counted from 1.
@@ -114,19 +166,15 @@ pub enum Error {
     },
     /// A checkpoint belongs to another run.
     #[error(
-        "{path}: the {what} of the checkpoint is {saved}, that of this run is {own}; \
-         resume with the settings of the first run, or start a new one in another folder",
-        path = path.display()
+        "{path}: the checkpoint is of another run: {}; resume with the settings of the first run, or start a new one in \
+         another folder",
+        differences.join("; "), path = path.display()
     )]
     Resume {
         /// The checkpoint.
         path: PathBuf,
-        /// What differs.
-        what: &'static str,
-        /// What the checkpoint has.
-        saved: String,
-        /// What this run has.
-        own: String,
+        /// Each key that differs, with what the checkpoint and this run have.
+        differences: Vec<String>,
     },
     /// A saved state does not fit the optimiser.
     #[error(

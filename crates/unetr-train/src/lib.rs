@@ -10,7 +10,7 @@ mod report;
 mod schedule;
 mod trainer;
 
-pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Retention};
+pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Retention, RunLock};
 pub use error::{Error, Result};
 pub use history::{History, HistoryFile, Record, Split};
 pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
@@ -20,6 +20,6 @@ pub use report::{
 };
 pub use schedule::Schedule;
 pub use trainer::{
-    Callback, LogLines, Outcome, Plan, ProgressBars, StepReport, StopSignal, Trainer,
-    TrainerConfig, console_progress, evaluate, predict_labels,
+    Callback, EarlyStopping, EmaConfig, LogLines, Outcome, Plan, ProgressBars, StepReport,
+    StopSignal, Trainer, TrainerConfig, console_progress, evaluate, predict_labels,
 };

@@ -66,3 +66,22 @@ pub(crate) mod map {
             .collect())
     }
 }
+
+/// For `#[serde(with = "number::option")]` on a float that may be missing.
+pub(crate) mod option {
+    use super::{Deserialize, Deserializer, Number, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(Number).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<f64>, D::Error> {
+        let stored = Option::<Number>::deserialize(deserializer)?;
+        Ok(stored.map(|Number(value)| value))
+    }
+}

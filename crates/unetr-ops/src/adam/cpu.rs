@@ -1,14 +1,11 @@
-use std::cell::Cell;
 use std::collections::HashSet;
-use std::marker::PhantomData;
 
-use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, Var, bail};
+use candle_core::{Result, Storage, Tensor};
 use rayon::prelude::*;
 
 use super::{AdamStep, AdamUpdate, OP};
 use crate::OpError;
-use crate::cpu::{Real, for_real, min_chunks, vectorised, with_elements};
+use crate::cpu::{Real, for_real, min_chunks, vectorised, with_elements, with_elements_mut};
 
 const CHUNK: usize = 16 * 1024;
 
@@ -17,8 +14,8 @@ pub(super) fn adam_steps(updates: &[AdamUpdate<'_>]) -> Result<()> {
     let gradients = readable_gradients(updates)?;
     let pairs = updates.par_iter().zip(&gradients);
     pairs.try_for_each(|(update, gradient)| {
-        for_real!(gradient, T => with_elements_mut(update.moments, |moments: &mut [T]| {
-            with_elements_mut(update.parameter, |parameter: &mut [T]| {
+        for_real!(gradient, T => with_elements_mut(OP, update.moments, |moments: &mut [T]| {
+            with_elements_mut(OP, update.parameter, |parameter: &mut [T]| {
                 with_elements(gradient, |gradient: &[T]| {
                     update_elements(&update.step, parameter, gradient, moments);
                 })
@@ -55,57 +52,6 @@ fn readable_gradients(updates: &[AdamUpdate<'_>]) -> Result<Vec<Tensor>> {
             false => gradient.contiguous(),
         })
         .collect()
-}
-
-/// Runs a kernel on the elements of a variable, to be changed in place.
-fn with_elements_mut<T: InPlace>(
-    var: &Var,
-    kernel: impl FnOnce(&mut [T]) -> Result<()>,
-) -> Result<()> {
-    var.inplace_op1(&Kernel(Cell::new(Some(kernel)), PhantomData::<T>))
-}
-
-/// A kernel on its way through Candle, to be called once.
-struct Kernel<K, T>(Cell<Option<K>>, PhantomData<T>);
-
-impl<T: InPlace, K: FnOnce(&mut [T]) -> Result<()>> InplaceOp1 for Kernel<K, T> {
-    fn name(&self) -> &'static str {
-        OP
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let elements = match layout.contiguous_offsets() {
-            Some((start, end)) => &mut T::slice_mut(storage)?[start..end],
-            None => bail!("{OP}: a variable is not contiguous: {layout:?}"),
-        };
-        match self.0.take() {
-            Some(kernel) => kernel(elements),
-            None => bail!("{OP}: a variable has been changed before"),
-        }
-    }
-}
-
-/// Access that Candle gives for reading alone through `WithDType`.
-trait InPlace: Real {
-    fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
-}
-
-impl InPlace for f32 {
-    fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [Self]> {
-        match storage {
-            CpuStorage::F32(data) => Ok(data),
-            other => bail!("{OP}: expected f32, got {:?}", other.dtype()),
-        }
-    }
-}
-
-impl InPlace for f64 {
-    fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [Self]> {
-        match storage {
-            CpuStorage::F64(data) => Ok(data),
-            other => bail!("{OP}: expected f64, got {:?}", other.dtype()),
-        }
-    }
 }
 
 /// Moves both moments towards a gradient, and the parameter by them.

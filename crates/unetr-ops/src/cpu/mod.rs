@@ -3,6 +3,7 @@
 mod buffer;
 mod erf;
 mod exp;
+mod in_place;
 mod matmul;
 mod parallel;
 mod pixels;
@@ -18,6 +19,7 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType,
 
 pub use buffer::release_buffers;
 pub(crate) use buffer::{Aligned, Buffer, unwritten};
+pub(crate) use in_place::{same_storage, with_elements_mut};
 pub(crate) use matmul::{Matrix, MatrixMut, Product, Threads, gemm, gemm_new, gemm_shared};
 pub(crate) use parallel::{Shared, add_in_parallel, copy_in_parallel, min_chunks};
 pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
@@ -28,7 +30,7 @@ pub(crate) use simd::tests::at_each_level;
 pub(crate) use simd::{Lanes, Once, Registers, dispatch, tile_rows, vectorised};
 pub(crate) use sums::{
     add, add_constant, centred_sum_of_squares, column_sums, lane_centred_squares, lane_sum,
-    lane_sums, largest, sum, sum_and_centred_dot,
+    lane_sums, largest, sum, sum_and_centred_dot, sum_of_squares,
 };
 pub(crate) use transpose::{Rows, Write};
 

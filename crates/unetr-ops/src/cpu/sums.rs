@@ -117,6 +117,11 @@ pub(crate) fn sum<T: Real>(xs: &[T]) -> f64 {
     vectorised!(lane_sum(xs))
 }
 
+/// `Σ x²`
+pub(crate) fn sum_of_squares<T: Real>(xs: &[T]) -> f64 {
+    vectorised!(lane_centred_squares(xs, T::zero()))
+}
+
 /// `Σ (x - mean)²`
 pub(crate) fn centred_sum_of_squares<T: Real>(xs: &[T], mean: T) -> f64 {
     vectorised!(lane_centred_squares(xs, mean))

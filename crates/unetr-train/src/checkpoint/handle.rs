@@ -6,7 +6,7 @@ use safetensors::SafeTensors;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, METRICS, STATE};
+use super::{FORMAT, METRICS, OLDEST_FORMAT, STATE};
 use crate::error::At;
 use crate::{Error, Result, number};
 
@@ -26,6 +26,36 @@ pub(super) struct Header {
     pub(super) version: String,
     pub(super) step: u64,
     pub(super) epoch: u64,
+    /// The other files; none in the first format.
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, Stamp>,
+}
+
+/// What a file was like when it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    pub(super) bytes: u64,
+    pub(super) crc32: u32,
+}
+
+impl Stamp {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.len() as u64,
+            crc32: crc32fast::hash(bytes),
+        }
+    }
+
+    fn check(self, path: &Path, found: Self) -> Result<()> {
+        if self == found {
+            return Ok(());
+        }
+        Err(Error::Damaged {
+            path: path.to_owned(),
+            found: format!("{} bytes, checksum {:08x}", found.bytes, found.crc32),
+            expected: format!("{} bytes, checksum {:08x}", self.bytes, self.crc32),
+        })
+    }
 }
 
 /// The whole of `state.json`.
@@ -45,17 +75,23 @@ impl Checkpoint {
     /// Opens the checkpoint in a folder.
     ///
     /// # Errors
-    /// When the folder is not a complete checkpoint of this version's format.
+    /// When the folder is not a complete checkpoint of a format that this version reads.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let state = path.join(STATE);
         let header: Header = read_json(&state)?;
-        if header.format != FORMAT {
+        if !(OLDEST_FORMAT..=FORMAT).contains(&header.format) {
             return Err(Error::Format {
                 path: state,
                 found: header.format,
+                version: header.version,
                 expected: FORMAT,
             });
+        }
+        for (name, stamp) in &header.files {
+            let file = path.join(name);
+            let bytes = std::fs::metadata(&file).at(&file)?.len();
+            stamp.check(&file, Stamp { bytes, ..*stamp })?;
         }
         let MetricsFile(metrics) = read_json(&path.join(METRICS))?;
         Ok(Self {
@@ -63,6 +99,16 @@ impl Checkpoint {
             header,
             metrics,
         })
+    }
+
+    /// The format it is written in.
+    pub(crate) fn format(&self) -> u32 {
+        self.header.format
+    }
+
+    /// Whether it has a file of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.path.join(name).is_file()
     }
 
     /// The folder.
@@ -101,18 +147,22 @@ impl Checkpoint {
     /// The bytes of a file.
     ///
     /// # Errors
-    /// When the file is missing.
+    /// When the file is missing, or not what was written.
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path.join(name);
-        std::fs::read(&path).at(&path)
+        let bytes = std::fs::read(&path).at(&path)?;
+        if let Some(stamp) = self.header.files.get(name) {
+            stamp.check(&path, Stamp::of(&bytes))?;
+        }
+        Ok(bytes)
     }
 
     /// The value of a JSON file.
     ///
     /// # Errors
-    /// When the file is missing or not such a value.
+    /// When the file is missing, damaged or not such a value.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        read_json(&self.path.join(name))
+        serde_json::from_slice(&self.bytes(name)?).at(&self.path.join(name))
     }
 
     /// The named tensors of a safetensors file.

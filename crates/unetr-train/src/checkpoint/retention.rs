@@ -14,16 +14,53 @@ pub enum Objective {
     Min,
 }
 
-/// Which checkpoints are kept: the best by a metric, and always the last one.
+impl Objective {
+    /// How two values compare, the better one first; NaN is as good as nothing.
+    fn compare(self, a: f64, b: f64) -> Ordering {
+        let better = match self {
+            Self::Max => b.partial_cmp(&a),
+            Self::Min => a.partial_cmp(&b),
+        };
+        better.unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+    }
+
+    /// Whether `a` is better than `b` by more than `margin`.
+    pub(crate) fn improves(self, a: f64, b: f64, margin: f64) -> bool {
+        match self {
+            Self::Max => a > b + margin,
+            Self::Min => a < b - margin,
+        }
+    }
+}
+
+/// Which checkpoints are kept: the best by a metric, and the last ones.
+///
+/// # Examples
+/// ```
+/// use unetr_train::{Objective, Retention};
+///
+/// let retention = Retention::best(2, "validation/mean_iou", Objective::Max).last(3).every_epochs(10);
+/// assert_eq!((retention.best, retention.last), (2, 3));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// How many of the best are kept.
+    /// How many of the best are kept; 2 by default.
     pub best: usize,
-    /// The metric's name, such as `validation/mean_iou`.
+    /// The metric's name; `validation/mean_iou` by default.
     pub metric: String,
-    /// Which value of it is better.
+    /// Which value of it is better; the greater one by default.
     pub mode: Objective,
+    /// How many of the last are kept; 1 by default, and never fewer.
+    pub last: usize,
+    /// Keeps the checkpoints after every so many epochs for ever; none by default.
+    pub every_epochs: Option<u64>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::best(2, "validation/mean_iou", Objective::Max)
+    }
 }
 
 impl Retention {
@@ -33,6 +70,24 @@ impl Retention {
             best,
             metric: metric.into(),
             mode,
+            last: 1,
+            every_epochs: None,
+        }
+    }
+
+    /// The last so many too.
+    #[must_use]
+    pub fn last(self, last: usize) -> Self {
+        Self { last, ..self }
+    }
+
+    /// Those after every so many epochs too, for ever.
+    #[must_use]
+    pub fn every_epochs(self, epochs: u64) -> Self {
+        let every_epochs = Some(epochs);
+        Self {
+            every_epochs,
+            ..self
         }
     }
 
@@ -45,14 +100,9 @@ impl Retention {
             .filter_map(|checkpoint| Some((value(checkpoint)?, checkpoint)))
             .filter(|(value, _)| !value.is_nan())
             .collect();
-        ranked.sort_by(|(a, left), (b, right)| {
-            let better = match self.mode {
-                Objective::Max => b.partial_cmp(a),
-                Objective::Min => a.partial_cmp(b),
-            };
-            better
-                .unwrap_or(Ordering::Equal)
-                .then(left.step().cmp(&right.step()))
+        ranked.sort_by(|&(a, left), &(b, right)| {
+            let better = self.mode.compare(a, b);
+            better.then(left.step().cmp(&right.step()))
         });
         ranked
             .into_iter()
@@ -63,6 +113,17 @@ impl Retention {
     /// Whether a checkpoint stays, given all that there are, ordered by step.
     pub(super) fn keeps(&self, checkpoint: &Checkpoint, all: &[Checkpoint]) -> bool {
         let is = |other: &Checkpoint| other.step() == checkpoint.step();
-        all.last().is_some_and(is) || self.ranking(all).into_iter().take(self.best).any(is)
+        let last = all.iter().rev().take(self.last.max(1));
+        let best = self.ranking(all).into_iter().take(self.best);
+        let epoch = checkpoint.epoch();
+        // Those within the epoch that follows have completed as many.
+        let first = || all.iter().find(|other| other.epoch() == epoch);
+        last.chain(best).any(is) || (self.keeps_epoch(epoch) && first().is_some_and(is))
+    }
+
+    /// Whether the checkpoint after so many epochs is kept for ever.
+    pub(super) fn keeps_epoch(&self, epoch: u64) -> bool {
+        let every = self.every_epochs.filter(|&every| every > 0);
+        epoch > 0 && every.is_some_and(|every| epoch.is_multiple_of(every))
     }
 }

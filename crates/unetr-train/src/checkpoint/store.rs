@@ -7,18 +7,22 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::handle::{Header, MetricsFile, StateFile};
-use super::{Checkpoint, CheckpointWriter, FORMAT, METRICS, Retention, STATE};
-use crate::Result;
+use super::{Checkpoint, CheckpointWriter, FORMAT, METRICS, Retention, RunLock, STATE};
 use crate::error::At;
+use crate::{Error, Result};
 
 const PREFIX: &str = "step-";
 const TEMPORARY: &str = ".tmp-";
+const BEST: &str = "best";
+const LAST: &str = "last";
 
-/// The checkpoints of a training run: a folder that keeps the best few by a metric and the last.
+/// The checkpoints of a training run: a folder that keeps the best few by a metric, the last, and
+/// what else [`Retention`] says.
+///
+/// Where the system has symbolic links, `best` and `last` beside the checkpoints lead to them.
 ///
 /// Opening changes nothing on disk, so that another process may look at a run while it trains.
-/// Every [`save`](Self::save) removes what an interrupted one has left, and what is neither among
-/// the best nor the last.
+/// Every [`save`](Self::save) removes what an interrupted one has left, and what is no longer kept.
 ///
 /// # Examples
 /// ```
@@ -92,6 +96,24 @@ impl Checkpoints {
         self.checkpoints.last()
     }
 
+    /// The checkpoint of a name: `best`, `last`, or a folder's such as `step-0003550`.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn named(&self, name: &str) -> Result<&Checkpoint> {
+        let is = |checkpoint: &&Checkpoint| checkpoint.path().file_name() == Some(name.as_ref());
+        let found = match name {
+            BEST => self.best(),
+            LAST => self.last(),
+            _ => self.checkpoints.iter().find(is),
+        };
+        found.ok_or_else(|| Error::NoCheckpoint {
+            folder: self.folder.clone(),
+            name: name.to_owned(),
+            steps: self.checkpoints.iter().map(Checkpoint::step).collect(),
+        })
+    }
+
     /// Writes a checkpoint and removes those that are no longer kept.
     ///
     /// `files` writes the contents, model and optimiser for example; `state` is any small value
@@ -113,19 +135,24 @@ impl Checkpoints {
         let name = format!("{PREFIX}{step:07}");
         let aside = self.folder.join(format!("{TEMPORARY}{name}"));
         let place = self.folder.join(&name);
-        let header = Header {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            step,
-            epoch,
-        };
         let mut writer = CheckpointWriter::create(aside.clone())?;
-        files(&mut writer)?;
-        let state = serde_json::to_vec_pretty(&StateFile { header, state }).at(&aside)?;
-        writer.write(STATE, &state)?;
-        let metrics = serde_json::to_vec_pretty(&MetricsFile(metrics.clone())).at(&aside)?;
-        writer.write(METRICS, &metrics)?;
-
+        let written = files(&mut writer).and_then(|()| {
+            let metrics = serde_json::to_vec_pretty(&MetricsFile(metrics.clone())).at(&aside)?;
+            writer.write(METRICS, &metrics)?;
+            let header = Header {
+                format: FORMAT,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                step,
+                epoch,
+                files: writer.files.clone(),
+            };
+            let state = serde_json::to_vec_pretty(&StateFile { header, state }).at(&aside)?;
+            writer.write(STATE, &state)
+        });
+        if let Err(error) = written {
+            writer.discard();
+            return Err(error);
+        }
         if place.exists() {
             self.remove(&place)?;
         }
@@ -134,7 +161,42 @@ impl Checkpoints {
             .retain(|checkpoint| checkpoint.step() != step);
         self.checkpoints.push(Checkpoint::open(place)?);
         self.checkpoints.sort_by_key(Checkpoint::step);
+        self.link(LAST, self.last())?;
+        self.link(BEST, self.best())?;
         self.prune()
+    }
+
+    /// Whether an epoch is one whose checkpoint is always kept.
+    pub(crate) fn keeps_epoch(&self, epoch: u64) -> bool {
+        self.retention.keeps_epoch(epoch)
+    }
+
+    /// Keeps others out until the lock is dropped.
+    ///
+    /// # Errors
+    /// When another process writes into the folder, or the disk refuses.
+    pub(crate) fn lock(&self) -> Result<RunLock> {
+        RunLock::acquire(&self.folder)
+    }
+
+    /// Gives a checkpoint a second name, where the system has symbolic links.
+    fn link(&self, name: &str, checkpoint: Option<&Checkpoint>) -> Result<()> {
+        let Some(target) = checkpoint.and_then(|checkpoint| checkpoint.path().file_name()) else {
+            return Ok(());
+        };
+        #[cfg(unix)]
+        {
+            let aside = self.folder.join(format!("{TEMPORARY}{name}"));
+            if aside.is_symlink() {
+                fs::remove_file(&aside).at(&aside)?;
+            }
+            std::os::unix::fs::symlink(target, &aside).at(&aside)?;
+            let place = self.folder.join(name);
+            fs::rename(&aside, &place).at(&place)?;
+        }
+        #[cfg(not(unix))]
+        let _ = (name, target);
+        Ok(())
     }
 
     /// Removes the checkpoints after `step`, from which training is about to be resumed.
@@ -142,7 +204,9 @@ impl Checkpoints {
     /// # Errors
     /// When the disk refuses.
     pub fn rewind(&mut self, step: u64) -> Result<()> {
-        self.drop_where(|checkpoint, _| checkpoint.step() > step)
+        self.drop_where(|checkpoint, _| checkpoint.step() > step)?;
+        self.link(LAST, self.last())?;
+        self.link(BEST, self.best())
     }
 
     fn prune(&mut self) -> Result<()> {
@@ -195,7 +259,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
         .map(|entry| Ok(entry?.path()))
         .collect::<std::io::Result<_>>()
         .at(folder)?;
-    Ok(paths.into_iter().filter(|path| path.is_dir()).collect())
+    let folder = |path: &PathBuf| path.is_dir() && !path.is_symlink();
+    Ok(paths.into_iter().filter(folder).collect())
 }
 
 fn starts_with(path: &Path, prefix: &str) -> bool {

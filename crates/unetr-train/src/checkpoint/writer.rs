@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 use serde::Serialize;
 
+use super::handle::Stamp;
 use super::{METRICS, STATE};
 use crate::error::At;
 use crate::{Error, Result};
@@ -14,12 +15,14 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct CheckpointWriter {
     folder: PathBuf,
+    pub(super) files: BTreeMap<String, Stamp>,
 }
 
 impl CheckpointWriter {
     pub(super) fn create(folder: PathBuf) -> Result<Self> {
         std::fs::create_dir(&folder).at(&folder)?;
-        Ok(Self { folder })
+        let files = BTreeMap::new();
+        Ok(Self { folder, files })
     }
 
     /// Writes a file.
@@ -30,7 +33,7 @@ impl CheckpointWriter {
         let plain = Path::new(name)
             .file_name()
             .is_some_and(|plain| plain == name);
-        if !plain || [STATE, METRICS].contains(&name) || self.folder.join(name).exists() {
+        if !plain || [STATE, METRICS].contains(&name) || self.files.contains_key(name) {
             return Err(Error::FileName {
                 name: name.to_owned(),
             });
@@ -71,7 +74,16 @@ impl CheckpointWriter {
         let path = self.folder.join(name);
         let mut file = File::create_new(&path).at(&path)?;
         file.write_all(bytes).at(&path)?;
-        file.sync_all().at(&path)
+        file.sync_all().at(&path)?;
+        self.files.insert(name.to_owned(), Stamp::of(bytes));
+        Ok(())
+    }
+
+    /// Removes what was written, to give the space back; what can't be removed is left.
+    pub(super) fn discard(self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            log::warn!("{}: {error}", self.folder.display());
+        }
     }
 
     /// Flushes the folder and gives it its final place.

@@ -1,24 +1,34 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use unetr_data::DataLoader;
+use serde_json::{Value, json};
+use unetr_data::{DataLoader, EpochIter, Position};
 use unetr_metrics::MetricSet;
 use unetr_model::{Mode, Parameters, SegmentationModel, with_precision};
 
 use super::callback::{Callback, Plan, StepReport};
+use super::ema::Ema;
 use super::evaluate::evaluate;
 use super::forward::forward;
+use super::gradients::Gradients;
 use super::monitor::{Monitor, Pending};
-use super::resume::{Position, restore, save};
+use super::resume::{copies, restore};
+use super::state::RunState;
 use super::{StopSignal, TrainerConfig};
+use crate::checkpoint::{BackgroundSaver, Snapshot};
 use crate::error::At;
-use crate::{Checkpoints, History, HistoryFile, Loss, Optimizer, Record, Result, Schedule, Split};
+use crate::{
+    Checkpoints, Error, History, HistoryFile, Loss, Optimizer, Record, Result, RunLock, Schedule,
+    Split,
+};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// All its updates were made.
     Finished,
+    /// Its evaluations no longer got better, see [`EarlyStopping`](crate::EarlyStopping).
+    StoppedEarly,
     /// It was asked to stop, and can be resumed.
     Stopped,
 }
@@ -72,7 +82,7 @@ pub struct Trainer<'a> {
     config: TrainerConfig,
     metrics: Option<MetricSet>,
     evaluations: Vec<(Split, &'a DataLoader)>,
-    checkpoints: Option<Checkpoints>,
+    checkpoints: Option<BackgroundSaver>,
     attachments: Vec<(String, serde_json::Value)>,
     history_file: Option<HistoryFile>,
     history: History,
@@ -153,10 +163,13 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Saves a checkpoint after every evaluation and at the end or the stop of the run.
+    /// Saves a checkpoint after every evaluation, when [`TrainerConfig`] says so, and at the end or
+    /// the stop of the run; also before a run ends because a sample can't be read.
+    ///
+    /// The run goes on while a checkpoint is written. Its folder is locked for the time of the run.
     #[must_use]
     pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
-        self.checkpoints = Some(checkpoints);
+        self.checkpoints = Some(BackgroundSaver::new(checkpoints));
         self
     }
 
@@ -209,112 +222,161 @@ impl<'a> Trainer<'a> {
 
     /// The checkpoints of the run.
     pub fn saved(&self) -> Option<&Checkpoints> {
-        self.checkpoints.as_ref()
+        self.checkpoints.as_ref()?.idle()
     }
 
     /// Trains to the end, or until a stop is asked for.
     ///
+    /// With [`TrainerConfig::ema`] the parameters are the averages after a run that was not stopped.
+    ///
     /// # Errors
-    /// When a sample cannot be read, the loss is not finite, or a checkpoint cannot be written.
-    /// Checkpoints are then as they were. A loss is looked at before its update where it is read
+    /// When a sample cannot be read, the loss is not finite, a checkpoint cannot be written, the
+    /// checkpoint to resume from belongs to another run, or another process writes to its folder.
+    /// Checkpoints are then as they were, and where a sample cannot be read, one of the last update
+    /// has been added. A loss is looked at before its update where it is read
     /// (see [`TrainerConfig::log_every`]): if each is, one that is not finite leaves parameters and
     /// optimiser as they were before that update, up to running statistics of batch normalisation;
     /// if not, updates since the last reading are made.
     pub fn fit(&mut self, train: &DataLoader) -> Result<Outcome> {
-        let batches_per_epoch = train.batches_per_epoch() as u64;
-        let steps = self.config.steps(batches_per_epoch);
         if !self.config.precision.is_supported() {
             log::warn!("this processor has no bf16 products (AVX512_BF16): computing in f32");
         }
-        let mut position = self.start(batches_per_epoch)?;
+        let _lock = self.lock()?;
+        let mut run = self.start(train)?;
         let plan = Plan {
             epochs: self.config.epochs,
-            batches_per_epoch,
-            steps,
-            first_step: position.step,
+            batches_per_epoch: train.batches_per_epoch() as u64,
+            steps: run.steps,
+            first_step: run.state.step,
         };
-        self.callbacks
-            .iter_mut()
-            .for_each(|callback| callback.on_start(&plan));
-        let mut monitor = Monitor::new(steps, position.means.clone());
-        let mut outcome = Outcome::Finished;
-        while position.step < steps {
-            let started = Instant::now();
-            let images = self.train_epoch(train, &mut position, &mut monitor, steps)?;
-            if self.stop.is_raised() && position.step < steps {
-                outcome = Outcome::Stopped;
-                break;
-            }
-            let seconds = started.elapsed().as_secs_f64();
-            (position.epoch, position.batch) = (position.epoch + 1, 0);
-            let last = position.step >= steps;
-            self.end_epoch(
-                &mut position,
-                &mut monitor,
-                last,
-                (started, images as f64 / seconds),
-            )?;
-            monitor.restart_clock();
-        }
-        if outcome == Outcome::Stopped {
-            position.means.clone_from(&monitor.means);
-            self.save_stopped(&position)?;
-        }
-        self.callbacks
-            .iter_mut()
-            .for_each(|callback| callback.on_end());
+        self.each_callback(|callback| callback.on_start(&plan));
+        let outcome = self.run(train, &mut run);
+        let saved = match &outcome {
+            Ok(Outcome::Stopped) | Err(Error::Data(_)) => self.save_stopped(&mut run),
+            Ok(_) => run.ema.as_ref().map_or(Ok(()), Ema::assign),
+            Err(_) => Ok(()),
+        };
+        let written = self.wait();
+        let outcome = outcome?;
+        saved.and(written)?;
+        self.each_callback(|callback| callback.on_end());
         Ok(outcome)
     }
 
+    fn run(&mut self, train: &DataLoader, run: &mut Run) -> Result<Outcome> {
+        while run.state.step < run.steps {
+            let started = Instant::now();
+            let images = self.train_epoch(train, run)?;
+            if self.stop.is_raised() && run.state.step < run.steps {
+                return Ok(Outcome::Stopped);
+            }
+            let images_per_second = images as f64 / started.elapsed().as_secs_f64();
+            self.end_epoch(run, (started, images_per_second))?;
+            if self.is_patient(&run.state) {
+                run.monitor.restart_clock();
+            } else {
+                return Ok(Outcome::StoppedEarly);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Takes the folder of the checkpoints.
+    fn lock(&mut self) -> Result<Option<RunLock>> {
+        match &mut self.checkpoints {
+            Some(saver) => saver.wait()?.lock().map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Where the run begins: at the beginning or at the last checkpoint.
-    fn start(&mut self, batches_per_epoch: u64) -> Result<Position> {
-        let beginning = Position {
-            step: 0,
-            epoch: 0,
-            batch: 0,
-            means: Default::default(),
-            seed: self.config.seed,
-            batches_per_epoch,
-            optimizer: self.optimizer.describe(),
-            schedule: self.schedule.clone(),
+    fn start(&mut self, train: &DataLoader) -> Result<Run> {
+        let settings = self.settings(train)?;
+        let ema = match self.config.ema {
+            Some(config) => Some(Ema::new(config, self.parameters)?),
+            None => None,
         };
-        let last = match (&self.checkpoints, self.resume) {
-            (Some(checkpoints), Resume::FromLast) => checkpoints.last(),
-            _ => None,
-        };
-        let position = match last {
-            Some(last) => restore(last, &beginning, self.parameters, &mut *self.optimizer)?,
-            None => beginning,
-        };
-        if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.rewind(position.step)?;
+        let mut state = RunState::beginning(settings);
+        if let Some(saver) = &mut self.checkpoints {
+            let checkpoints = saver.wait()?;
+            if let (Some(last), Resume::FromLast) = (checkpoints.last(), self.resume) {
+                let saved = RunState::read(last, train.config().batch_size)?;
+                saved.check(&state.run, last)?;
+                restore(last, self.parameters, ema.as_ref(), &mut *self.optimizer)?;
+                let run = state.run;
+                state = RunState { run, ..saved };
+            }
+            checkpoints.rewind(state.step)?;
         }
         if let Some(file) = &mut self.history_file {
-            file.rewind(position.step)?;
+            file.rewind(state.step)?;
             self.history = file.history().clone();
         }
-        Ok(Position {
-            schedule: self.schedule.clone(),
-            ..position
+        let batches_per_epoch = train.batches_per_epoch() as u64;
+        let steps = self.config.steps(batches_per_epoch);
+        Ok(Run {
+            monitor: Monitor::new(steps, state.means.clone()),
+            steps,
+            steps_per_epoch: self.config.steps_per_epoch(batches_per_epoch),
+            state,
+            ema,
+            last_save: Instant::now(),
         })
     }
 
+    /// What makes this run the run that it is.
+    fn settings(&self, train: &DataLoader) -> Result<Value> {
+        let mut loader = json(train.config())?;
+        loader["batches"] = train.batches_per_epoch().into();
+        let files = self.attachments.iter().cloned();
+        Ok(json!({
+            "trainer": json(&self.config)?,
+            "schedule": json(&self.schedule)?,
+            "optimizer": self.optimizer.describe(),
+            "loss": format!("{:?}", self.loss),
+            "loader": loader,
+            "files": files.collect::<serde_json::Map<_, _>>(),
+        }))
+    }
+
     /// Trains on the rest of an epoch; gives the number of images.
-    fn train_epoch(
-        &mut self,
-        train: &DataLoader,
-        position: &mut Position,
-        monitor: &mut Monitor,
-        steps: u64,
-    ) -> Result<usize> {
+    fn train_epoch(&mut self, train: &DataLoader, run: &mut Run) -> Result<usize> {
         let mut images = 0;
-        let mut batches = train.epoch_from(position.epoch, position.batch);
-        while position.step < steps && !self.stop.is_raised() {
+        let mut batches = train.resume(run.state.loader);
+        while run.state.step < run.steps
+            && run.state.steps_of_epoch < run.steps_per_epoch
+            && !self.stop.is_raised()
+        {
+            match self.update(&mut batches, run)? {
+                0 => {
+                    run.state.steps_of_epoch = run.steps_per_epoch;
+                    break;
+                }
+                count => images += count,
+            }
+            if self.is_time_to_save(run) {
+                self.save(run, None)?;
+            }
+        }
+        let report = run.monitor.read()?;
+        self.report(report);
+        Ok(images)
+    }
+
+    /// Makes one update; gives the number of its images, 0 at the end of the epoch.
+    fn update(&mut self, batches: &mut EpochIter, run: &mut Run) -> Result<usize> {
+        let state = &mut run.state;
+        let needs_gradients = self.config.accumulate > 1
+            || self.config.clip_norm.is_some()
+            || self.config.clip_value.is_some();
+        let mut gradients = Gradients::default();
+        let (mut indices, mut values, mut single) = (Vec::new(), Vec::new(), None);
+        for part in 0..self.config.accumulate {
             let Some(batch) = batches.next() else { break };
             let batch = batch?.to_device(self.parameters.device())?;
-            let learning_rate = self.schedule.lr(position.step);
-            // Odd multiples of the step never meet between seeds by a small offset.
-            let seed = self.config.seed ^ position.step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            // Odd multiples of the number never meet between seeds by a small offset.
+            let number = state.step * self.config.accumulate + part;
+            let seed = self.config.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let (loss, value) = forward(
                 self.model,
                 &*self.loss,
@@ -322,68 +384,95 @@ impl<'a> Trainer<'a> {
                 Mode::Train { seed },
                 self.config.precision,
             )?;
-            images += batch.len();
-            position.step += 1;
-            position.batch += 1;
-            let (epoch, step, indices) = (position.epoch + 1, position.step, batch.indices);
-            monitor.push(Pending {
-                epoch,
-                step,
-                learning_rate,
-                indices,
-                value,
-            });
-            // Before the update, which a loss that is not finite would spoil the parameters with.
-            let report = if step.is_multiple_of(self.config.log_every) {
-                monitor.read()?
+            indices.extend(batch.indices);
+            values.push(value);
+            if needs_gradients {
+                gradients.add(&loss, self.parameters)?;
             } else {
-                None
-            };
-            self.optimizer.minimise(&loss, learning_rate)?;
-            self.report(report);
+                single = Some(loss);
+            }
         }
-        let report = monitor.read()?;
+        let images = indices.len();
+        if images == 0 {
+            return Ok(0);
+        }
+        let learning_rate = self.schedule.lr(state.step);
+        let gradients = match &single {
+            Some(_) => None,
+            None => Some(gradients.finish(&self.config, self.parameters)?),
+        };
+        run.monitor.push(Pending {
+            epoch: state.loader.epoch + 1,
+            step: state.step + 1,
+            learning_rate,
+            indices,
+            values,
+            gradient_norm: gradients.as_ref().map(|(_, norm)| *norm),
+        });
+        // Before the update, which a loss that is not finite would spoil the parameters with.
+        let report = match (state.step + 1).is_multiple_of(self.config.log_every) {
+            true => run.monitor.read()?,
+            false => None,
+        };
+        match (single, gradients) {
+            (Some(loss), _) => self.optimizer.minimise(&loss, learning_rate)?,
+            (None, Some((gradients, _))) => self.optimizer.step(&gradients, learning_rate)?,
+            (None, None) => {}
+        }
+        state.step += 1;
+        state.steps_of_epoch += 1;
+        state.loader = EpochIter::position(batches);
+        if let Some(ema) = &run.ema {
+            ema.update(state.step)?;
+        }
         self.report(report);
         Ok(images)
     }
 
+    fn each_callback(&mut self, tell: impl FnMut(&mut Box<dyn Callback + 'a>)) {
+        self.callbacks.iter_mut().for_each(tell);
+    }
+
     fn report(&mut self, report: Option<StepReport>) {
         if let Some(report) = report {
-            self.callbacks
-                .iter_mut()
-                .for_each(|callback| callback.on_step(&report));
+            self.each_callback(|callback| callback.on_step(&report));
         }
     }
 
     /// Evaluates where it is time to, writes the record and the checkpoint.
-    fn end_epoch(
-        &mut self,
-        position: &mut Position,
-        monitor: &mut Monitor,
-        last: bool,
-        (started, images_per_second): (Instant, f64),
-    ) -> Result<()> {
-        let means = std::mem::take(&mut monitor.means);
-        position.means.clear();
-        let means = means
-            .iter()
-            .map(|(name, mean)| (name.clone(), mean.compute()));
-        let mut record = Record::new(position.epoch, position.step).metrics(Split::Train, means);
-        record.lr = self.schedule.lr(position.step - 1);
-        record.images_per_second = images_per_second;
-        let evaluates = last || self.config.evaluates_after(position.epoch);
+    fn end_epoch(&mut self, run: &mut Run, (started, speed): (Instant, f64)) -> Result<()> {
+        let complete = run.state.steps_of_epoch >= run.steps_per_epoch;
+        let last = run.state.step >= run.steps;
+        let epoch = run.state.loader.epoch + 1;
+        let means = run.monitor.means.iter();
+        let means = means.map(|(name, mean)| (name.clone(), mean.compute()));
+        let mut record = Record::new(epoch, run.state.step).metrics(Split::Train, means);
+        record.lr = self.schedule.lr(run.state.step - 1);
+        record.images_per_second = speed;
+        if complete {
+            run.state.loader = Position { epoch, samples: 0 };
+            run.state.steps_of_epoch = 0;
+            run.monitor.means.clear();
+        }
+        let evaluates = last || self.config.evaluates_after(epoch);
         if evaluates {
-            record = self.evaluate(record)?;
+            record = match &run.ema {
+                Some(ema) => ema.with_averages(|| self.evaluate(record))?,
+                None => self.evaluate(record)?,
+            };
+            self.note_progress(&mut run.state, &record)?;
         }
         record.seconds = started.elapsed().as_secs_f64();
-        self.callbacks
-            .iter_mut()
-            .for_each(|callback| callback.on_epoch(&record));
+        self.each_callback(|callback| callback.on_epoch(&record));
         if let Some(file) = &mut self.history_file {
             file.append(record.clone())?;
         }
-        if evaluates {
-            self.save(position, Some(&record))?;
+        let keeps = match &mut self.checkpoints {
+            Some(saver) => complete && saver.wait()?.keeps_epoch(epoch),
+            None => false,
+        };
+        if evaluates || keeps {
+            self.save(run, Some(&record))?;
         }
         self.history.push(record);
         Ok(())
@@ -413,28 +502,104 @@ impl<'a> Trainer<'a> {
         Ok(record)
     }
 
+    /// Compares an evaluation with the best one before.
+    fn note_progress(&self, state: &mut RunState, record: &Record) -> Result<()> {
+        let Some(stopping) = &self.config.early_stopping else {
+            return Ok(());
+        };
+        let metrics = record.flat_metrics();
+        let Some(&value) = metrics.get(&stopping.metric) else {
+            let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+            return Err(Error::Config {
+                what: "early_stopping.metric",
+                found: format!(
+                    "{:?}, evaluations give {}",
+                    stopping.metric,
+                    names.join(", ")
+                ),
+                expected: "one of these",
+            });
+        };
+        let patience = &mut state.patience;
+        let improves = |best| stopping.mode.improves(value, best, stopping.min_delta);
+        if patience.best.is_none_or(improves) && !value.is_nan() {
+            (patience.best, patience.evaluations) = (Some(value), 0);
+        } else {
+            patience.evaluations += 1;
+        }
+        Ok(())
+    }
+
+    fn is_patient(&self, state: &RunState) -> bool {
+        let stopping = self.config.early_stopping.as_ref();
+        stopping.is_none_or(|stopping| state.patience.evaluations < stopping.patience.max(1))
+    }
+
+    /// Whether a checkpoint within the epoch is due; where the epoch ends, there may be one anyway.
+    fn is_time_to_save(&self, run: &Run) -> bool {
+        let config = &self.config;
+        let minutes = config.save_every_minutes.map(|minutes| minutes * 60.);
+        let due = config
+            .save_every_steps
+            .is_some_and(|steps| run.state.step.is_multiple_of(steps))
+            || minutes.is_some_and(|seconds| run.last_save.elapsed().as_secs_f64() >= seconds);
+        due && run.state.steps_of_epoch < run.steps_per_epoch && run.state.step < run.steps
+    }
+
     /// Saves where the run stopped, unless that is where the last checkpoint is: after an
     /// evaluation, whose metrics that checkpoint has.
-    fn save_stopped(&mut self, position: &Position) -> Result<()> {
-        let last = self.checkpoints.as_ref().and_then(Checkpoints::last);
-        match last {
-            Some(last) if last.step() == position.step => Ok(()),
-            _ => self.save(position, None),
+    fn save_stopped(&mut self, run: &mut Run) -> Result<()> {
+        let Some(saver) = &mut self.checkpoints else {
+            return Ok(());
+        };
+        match saver.wait()?.last() {
+            Some(last) if last.step() == run.state.step => Ok(()),
+            _ => self.save(run, None),
         }
     }
 
-    fn save(&mut self, position: &Position, record: Option<&Record>) -> Result<()> {
-        let Some(checkpoints) = &mut self.checkpoints else {
+    /// Begins to write a checkpoint.
+    fn save(&mut self, run: &mut Run, record: Option<&Record>) -> Result<()> {
+        let Some(saver) = &mut self.checkpoints else {
             return Ok(());
         };
-        let optimizer = &*self.optimizer;
-        save(
-            checkpoints,
-            position,
-            record,
-            self.parameters,
-            optimizer,
-            &self.attachments,
-        )
+        // Losses that were not read yet belong to the means that are saved.
+        let report = run.monitor.read()?;
+        run.state.means.clone_from(&run.monitor.means);
+        run.last_save = Instant::now();
+        saver.save(Snapshot {
+            step: run.state.step,
+            epoch: run.state.loader.epoch,
+            metrics: record.map(Record::flat_metrics).unwrap_or_default(),
+            state: run.state.clone(),
+            tensors: copies(self.parameters, run.ema.as_ref(), &*self.optimizer)?,
+            attachments: self.attachments.clone(),
+        })?;
+        self.report(report);
+        Ok(())
     }
+
+    /// Waits until the last checkpoint is written.
+    fn wait(&mut self) -> Result<()> {
+        match &mut self.checkpoints {
+            Some(saver) => saver.wait().map(|_| ()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A run that is under way.
+struct Run {
+    state: RunState,
+    monitor: Monitor,
+    ema: Option<Ema>,
+    /// Updates in all.
+    steps: u64,
+    steps_per_epoch: u64,
+    last_save: Instant,
+}
+
+/// A setting as JSON.
+fn json(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(Error::Settings)
 }

@@ -2,16 +2,19 @@
 
 mod callback;
 mod config;
+mod ema;
 mod evaluate;
 mod fit;
 mod forward;
+mod gradients;
 mod monitor;
 mod progress;
 mod resume;
+mod state;
 mod stop;
 
 pub use callback::{Callback, Plan, StepReport};
-pub use config::TrainerConfig;
+pub use config::{EarlyStopping, EmaConfig, TrainerConfig};
 pub use evaluate::{evaluate, predict_labels};
 pub use fit::{Outcome, Trainer};
 pub use progress::{LogLines, ProgressBars, console_progress};

@@ -10,14 +10,17 @@ use crate::{Error, LossValue, Result};
 /// Updates over which the speed is measured.
 const WINDOW: usize = 20;
 
-/// An update whose loss is still on the device.
+/// An update whose losses are still on the device.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) epoch: u64,
     pub(super) step: u64,
     pub(super) learning_rate: f64,
     pub(super) indices: Vec<usize>,
-    pub(super) value: LossValue,
+    /// Of each of its batches.
+    pub(super) values: Vec<LossValue>,
+    /// Where it was needed.
+    pub(super) gradient_norm: Option<f64>,
 }
 
 /// Reads losses, finds those that are not finite, and keeps means and speed.
@@ -53,25 +56,29 @@ impl Monitor {
     pub(super) fn read(&mut self) -> Result<Option<StepReport>> {
         let mut report = None;
         for pending in std::mem::take(&mut self.pending) {
-            // host sync: reads the loss
-            let loss = scalar(&pending.value.total)?;
-            if !loss.is_finite() {
-                return Err(Error::NotFinite {
-                    loss,
-                    step: pending.step,
-                    epoch: pending.epoch,
-                    learning_rate: pending.learning_rate,
-                    indices: pending.indices,
-                });
+            let (loss, parts) = mean_loss(&pending.values)?;
+            let norm = pending.gradient_norm;
+            let numbers = [("loss", Some(loss)), ("gradient norm", norm)];
+            for (what, value) in numbers {
+                if let Some(value) = value.filter(|value| !value.is_finite()) {
+                    return Err(Error::NotFinite {
+                        what,
+                        value,
+                        step: pending.step,
+                        epoch: pending.epoch,
+                        learning_rate: pending.learning_rate,
+                        indices: pending.indices,
+                    });
+                }
             }
-            let mut parts = Vec::new();
-            for (name, part) in pending.value.parts {
-                parts.push((name, scalar(&part)?));
+            let mut note = |name: &str, value| match self.means.get_mut(name) {
+                Some(mean) => mean.update(value),
+                None => self.means.entry(name.to_owned()).or_default().update(value),
+            };
+            note("running_loss", loss);
+            if let Some(norm) = norm {
+                note("gradient_norm", norm);
             }
-            self.means
-                .entry("running_loss".into())
-                .or_default()
-                .update(loss);
             self.recent
                 .push_back((Instant::now(), pending.indices.len()));
             while self.recent.len() > WINDOW {
@@ -84,6 +91,8 @@ impl Monitor {
                 learning_rate: pending.learning_rate,
                 loss,
                 parts,
+                gradient_norm: norm,
+                memory: memory_stats::memory_stats().map(|memory| memory.physical_mem as u64),
                 images_per_second,
                 time_left,
             });
@@ -102,4 +111,22 @@ impl Monitor {
         let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
         (images as f64 / seconds, left)
     }
+}
+
+/// The mean of the losses of several batches, and of their parts.
+fn mean_loss(values: &[LossValue]) -> Result<(f64, Vec<(String, f64)>)> {
+    let (mut loss, mut parts) = (0., Vec::<(String, f64)>::new());
+    let share = 1. / values.len() as f64;
+    for (index, value) in values.iter().enumerate() {
+        // host sync: reads the loss
+        loss += share * scalar(&value.total)?;
+        for (part, (name, value)) in value.parts.iter().enumerate() {
+            let value = share * scalar(value)?;
+            match parts.get_mut(part) {
+                Some((_, sum)) if index > 0 => *sum += value,
+                _ => parts.push((name.clone(), value)),
+            }
+        }
+    }
+    Ok((loss, parts))
 }

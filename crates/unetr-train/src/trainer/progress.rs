@@ -50,11 +50,17 @@ fn step_line(report: &StepReport) -> String {
     for (name, part) in &report.parts {
         let _ = write!(line, " {name} {part:.4}");
     }
+    if let Some(norm) = report.gradient_norm {
+        let _ = write!(line, " gradient {norm:.2}");
+    }
     let _ = write!(
         line,
         " lr {:.2e} {:.1} images/s",
         report.learning_rate, report.images_per_second
     );
+    if let Some(memory) = report.memory {
+        let _ = write!(line, " {:.1} GB", memory as f64 / 1e9);
+    }
     line
 }
 

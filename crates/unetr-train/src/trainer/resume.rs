@@ -1,121 +1,80 @@
 use std::collections::{BTreeMap, HashMap};
 
-use serde::{Deserialize, Serialize};
-use unetr_metrics::Average;
+use candle_core::Tensor;
 use unetr_model::Parameters;
 
-use crate::{Checkpoint, Checkpoints, Error, Optimizer, Record, Result, Schedule};
+use super::ema::Ema;
+use crate::{Checkpoint, Error, Optimizer, Result};
 
+/// The parameters to predict with: with a moving average, the averages.
 pub(super) const MODEL: &str = "model.safetensors";
+/// The parameters to train on with, where they are not those of [`MODEL`].
+pub(super) const TRAINING: &str = "training.safetensors";
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
 
-/// Where a run stands, beside model and optimiser.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Position {
-    /// Updates made.
-    pub(super) step: u64,
-    /// Epochs completed.
-    pub(super) epoch: u64,
-    /// Batches already used of the epoch that is under way.
-    pub(super) batch: usize,
-    /// Means over that epoch so far.
-    pub(super) means: BTreeMap<String, Average>,
-    /// The seed of the run.
-    pub(super) seed: u64,
-    /// Batches in an epoch.
-    pub(super) batches_per_epoch: u64,
-    pub(super) optimizer: String,
-    pub(super) schedule: Schedule,
-}
+/// Files of tensors by name.
+pub(super) type TensorFiles = Vec<(&'static str, BTreeMap<String, Tensor>)>;
 
-/// Writes a checkpoint of everything that a resumed run needs.
-pub(super) fn save(
-    checkpoints: &mut Checkpoints,
-    position: &Position,
-    record: Option<&Record>,
+/// Copies of all tensors that a resumed run needs, in the memory of the processor.
+pub(super) fn copies(
     parameters: &Parameters,
+    ema: Option<&Ema>,
     optimizer: &dyn Optimizer,
-    attachments: &[(String, serde_json::Value)],
-) -> Result<()> {
-    let metrics = record.map(Record::flat_metrics).unwrap_or_default();
-    let state = optimizer.state()?;
-    let variables = parameters.variables().into_iter();
-    let tensors = variables
-        .map(|(name, var)| (name, var.as_detached_tensor()))
-        .collect();
-    let none = BTreeMap::new();
-    checkpoints.save(position.step, position.epoch, &metrics, position, |files| {
-        files.tensors(MODEL, &tensors, &none)?;
-        if let Some(state) = &state {
-            files.tensors(OPTIMIZER, state, &none)?;
+) -> Result<TensorFiles> {
+    let copy = |tensor: &Tensor| match tensor.device().is_cpu() {
+        true => tensor.copy(),
+        // host sync: reads the tensor
+        false => tensor.to_device(&candle_core::Device::Cpu),
+    };
+    let mut model = BTreeMap::new();
+    for (name, var) in parameters.variables() {
+        model.insert(name, copy(&var.as_detached_tensor())?);
+    }
+    let mut files = Vec::new();
+    if let Some(ema) = ema {
+        let mut averages = model.clone();
+        for (name, average) in ema.averages() {
+            averages.insert(name.to_owned(), copy(&average)?);
         }
-        attachments
-            .iter()
-            .try_for_each(|(name, value)| files.json(name, value))
-    })
+        files.push((TRAINING, std::mem::replace(&mut model, averages)));
+    }
+    files.push((MODEL, model));
+    if let Some(state) = optimizer.state()? {
+        let state = state.into_iter();
+        let state = state.map(|(name, tensor)| Ok((name, copy(&tensor)?)));
+        files.push((OPTIMIZER, state.collect::<Result<_>>()?));
+    }
+    Ok(files)
 }
 
-/// Puts model and optimiser into the state of a checkpoint and says where it stands.
+/// Puts parameters, their averages and optimiser into the state of a checkpoint.
 pub(super) fn restore(
     checkpoint: &Checkpoint,
-    expected: &Position,
     parameters: &Parameters,
+    ema: Option<&Ema>,
     optimizer: &mut dyn Optimizer,
-) -> Result<Position> {
-    let position: Position = checkpoint.state()?;
-    let pairs = [
-        ("seed", position.seed.to_string(), expected.seed.to_string()),
-        (
-            "number of batches in an epoch",
-            position.batches_per_epoch.to_string(),
-            expected.batches_per_epoch.to_string(),
-        ),
-        (
-            "optimizer",
-            position.optimizer.clone(),
-            expected.optimizer.clone(),
-        ),
-    ];
-    for (what, saved, own) in pairs {
-        if saved != own {
-            let path = checkpoint.path().to_owned();
-            return Err(Error::Resume {
-                path,
-                what,
-                saved,
-                own,
-            });
-        }
-    }
-    if position.schedule != expected.schedule {
-        log::warn!(
-            "resuming with another schedule: {} instead of {}",
-            expected.schedule,
-            position.schedule
-        );
-    }
-    let tensors = checkpoint.tensors(MODEL, parameters.device())?;
-    let tensors: HashMap<_, _> = tensors.into_iter().collect();
+) -> Result<()> {
+    let device = parameters.device();
+    let trained = match checkpoint.contains(TRAINING) {
+        true => TRAINING,
+        false => MODEL,
+    };
+    let tensors: HashMap<_, _> = checkpoint.tensors(trained, device)?.into_iter().collect();
     let report = parameters.assign(&tensors)?;
     if !report.is_exact() {
+        let differences = vec![format!("the parameters are not the model's: {report}")];
         let path = checkpoint.path().to_owned();
-        let saved = report.to_string();
-        return Err(Error::Resume {
-            path,
-            what: "set of parameters",
-            saved,
-            own: "the model's".into(),
-        });
+        return Err(Error::Resume { path, differences });
     }
-    match optimizer.state()? {
-        Some(_) => {
-            optimizer.restore(&checkpoint.tensors(OPTIMIZER, parameters.device())?)?;
-        }
-        None => log::warn!(
-            "{} does not show its state and starts anew",
-            optimizer.describe()
-        ),
+    if let Some(ema) = ema {
+        ema.restore(&checkpoint.tensors(MODEL, device)?)?;
     }
-    Ok(position)
+    if optimizer.state()?.is_some() {
+        return optimizer.restore(&checkpoint.tensors(OPTIMIZER, device)?);
+    }
+    log::warn!(
+        "{} does not show its state and starts anew",
+        optimizer.describe()
+    );
+    Ok(())
 }

@@ -36,10 +36,13 @@ fn steps(checkpoints: &Checkpoints) -> Vec<u64> {
     checkpoints.list().iter().map(Checkpoint::step).collect()
 }
 
+/// What is in a folder, but for the links to checkpoints.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.is_symlink())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
     names
@@ -157,10 +160,80 @@ fn a_failed_save_leaves_the_others_alone() {
         10u64.to_le_bytes()
     );
 
-    // The torn folder is still there and goes with the next save.
-    assert!(names(folder.path()).contains(&".tmp-step-0000010".to_owned()));
+    // Nothing of it is left, and what a killed process has left goes with the next save.
+    assert_eq!(names(folder.path()), ["step-0000010"]);
+    fs::create_dir(folder.path().join(".tmp-step-0000010")).unwrap();
+    fs::write(folder.path().join(".tmp-step-0000010/model.bin"), b"ha").unwrap();
     save(&mut reopened, 20, 0.9);
     assert_eq!(names(folder.path()), ["step-0000020"]);
+}
+
+#[test]
+fn the_last_ones_and_those_of_chosen_epochs_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let retention = Retention::best(1, "score", Objective::Max).last(2);
+    let retention = retention.every_epochs(2);
+    let mut checkpoints = Checkpoints::open(folder.path(), retention).unwrap();
+    // A tenth of the step is the epoch; 25 and 45 are within the epochs after the second and the fourth.
+    for (step, value) in [(10, 0.9), (20, 0.1), (25, 0.1), (30, 0.1), (40, 0.1)] {
+        save(&mut checkpoints, step, value);
+    }
+    assert_eq!(steps(&checkpoints), [10, 20, 30, 40]);
+    for step in [45, 50, 55] {
+        save(&mut checkpoints, step, 0.1);
+    }
+    assert_eq!(steps(&checkpoints), [10, 20, 40, 50, 55]);
+}
+
+#[test]
+fn checkpoints_have_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(folder.path(), 1, Objective::Max);
+    let error = checkpoints.named("best").unwrap_err();
+    assert!(matches!(error, Error::NoCheckpoint { .. }), "{error}");
+    for (step, value) in [(10, 0.3), (20, 0.5), (30, 0.4)] {
+        save(&mut checkpoints, step, value);
+    }
+    let step = |checkpoints: &Checkpoints, name| checkpoints.named(name).unwrap().step();
+    assert_eq!(step(&checkpoints, "best"), 20);
+    assert_eq!(step(&checkpoints, "last"), 30);
+    assert_eq!(step(&checkpoints, "step-0000020"), 20);
+    let error = checkpoints.named("step-0000010").unwrap_err().to_string();
+    assert!(error.contains("[20, 30]"), "{error}");
+    if cfg!(unix) {
+        let step = |name| Checkpoint::open(folder.path().join(name)).unwrap().step();
+        assert_eq!((step("best"), step("last")), (20, 30));
+        checkpoints.rewind(20).unwrap();
+        assert_eq!((step("best"), step("last")), (20, 20));
+    }
+}
+
+#[test]
+fn what_is_not_what_was_written_is_not_taken_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut checkpoints = open(folder.path(), 3, Objective::Max);
+    save(&mut checkpoints, 10, 0.5);
+    save(&mut checkpoints, 20, 0.6);
+    let model = checkpoints.last().unwrap().path().join("model.bin");
+    let bytes = fs::read(&model).unwrap();
+
+    // A bit that has turned over: found when the file is read.
+    let mut turned = bytes.clone();
+    turned[3] ^= 1;
+    fs::write(&model, &turned).unwrap();
+    let reopened = open(folder.path(), 3, Objective::Max);
+    let error = reopened.last().unwrap().bytes("model.bin").unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(
+        error.to_string().contains("step-0000020/model.bin"),
+        "{error}"
+    );
+
+    // One that is too short is none, and the one before is the last.
+    fs::write(&model, &bytes[..5]).unwrap();
+    assert_eq!(steps(&open(folder.path(), 3, Objective::Max)), [10]);
+    fs::remove_file(&model).unwrap();
+    assert_eq!(steps(&open(folder.path(), 3, Objective::Max)), [10]);
 }
 
 #[test]
@@ -203,7 +276,7 @@ fn damaged_and_foreign_checkpoints_are_named() {
 
     fs::write(
         path.join("state.json"),
-        state.replace("\"format\": 1", "\"format\": 2"),
+        state.replace("\"format\": 2", "\"format\": 3"),
     )
     .unwrap();
     let error = Checkpoint::open(&path).unwrap_err();
@@ -211,8 +284,8 @@ fn damaged_and_foreign_checkpoints_are_named() {
         matches!(
             error,
             Error::Format {
-                found: 2,
-                expected: 1,
+                found: 3,
+                expected: 2,
                 ..
             }
         ),
@@ -224,7 +297,6 @@ fn damaged_and_foreign_checkpoints_are_named() {
     assert!(matches!(error, Error::Json { .. }) && error.to_string().contains("state.json"));
 
     fs::write(path.join("state.json"), &state).unwrap();
-    fs::write(path.join("model.bin"), b"not safetensors").unwrap();
     let error = Checkpoint::open(&path)
         .unwrap()
         .tensors("model.bin", &Device::Cpu)

@@ -2,14 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod checkpoints;
+mod drills;
 mod golden;
 mod history;
+mod killed;
 mod losses;
 mod optimizers;
 mod report;
 mod schedule;
 mod trainer;
 mod training;
+mod updates;
 
 fn fixture(name: &str) -> String {
     format!("{}/../../tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,227 @@
+//! What goes wrong in long runs: samples that can't be read, full disks, a second process, old files.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{DType, Device};
+use unetr_data::{
+    Compose, DataLoader, DataLoaderConfig, Dataset, HorizontalFlip, Normalize, Sample,
+};
+use unetr_model::{Parameters, Unetr, UnetrConfig};
+use unetr_train::{
+    Adam, AdamConfig, Checkpoints, Error, Objective, Outcome, Retention, RunLock, Schedule,
+    StopSignal, SumLoss, Trainer,
+};
+
+use crate::trainer::{BATCHES, SIZE, Setup, Squares, StopAfter, epochs};
+
+fn training_transforms() -> Compose {
+    Compose::default()
+        .then(HorizontalFlip::default())
+        .then(Normalize::default())
+}
+
+fn loader(dataset: impl Dataset + 'static) -> DataLoader {
+    let config = DataLoaderConfig {
+        workers: 1,
+        ..DataLoaderConfig::train(2)
+    };
+    DataLoader::new(dataset, training_transforms(), config).unwrap()
+}
+
+/// Squares of which one can't be read for a while.
+struct Flaky(Arc<AtomicBool>, usize);
+
+impl Dataset for Flaky {
+    fn len(&self) -> usize {
+        Squares.len()
+    }
+
+    fn get(&self, index: usize) -> unetr_data::Result<Sample> {
+        if index == self.1 && self.0.load(Ordering::Relaxed) {
+            let source = std::io::Error::other("the network drive is gone");
+            return Err(unetr_data::Error::Io {
+                path: "photo.jpg".into(),
+                source,
+            });
+        }
+        Squares.get(index)
+    }
+}
+
+#[test]
+fn a_sample_that_cannot_be_read_costs_no_update() {
+    let whole = Setup::new(1);
+    let config = epochs(2);
+    let mut trainer = whole.trainer(SumLoss::tutorial(), config.clone());
+    trainer.fit(&whole.train).unwrap();
+    let broken = whole.train.epoch(0).nth(2).unwrap().unwrap().indices[1];
+
+    let folder = tempfile::tempdir().unwrap();
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let train = loader(Flaky(is_broken.clone(), broken));
+    let first = Setup::new(1);
+    let error = first
+        .recorded(folder.path(), config.clone())
+        .fit(&train)
+        .unwrap_err();
+    assert!(matches!(error, Error::Data(_)), "{error}");
+    assert!(error.to_string().contains("photo.jpg"), "{error}");
+
+    is_broken.store(false, Ordering::Relaxed);
+    let second = Setup::new(2);
+    let mut trainer = second.recorded(folder.path(), config).resume();
+    assert_eq!(trainer.saved().unwrap().last().unwrap().step(), 2);
+    assert_eq!(trainer.fit(&train).unwrap(), Outcome::Finished);
+    assert!(second.values() == whole.values());
+}
+
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(1);
+    let mut trainer = setup.recorded(folder.path(), epochs(1));
+    let other = RunLock::acquire(folder.path()).unwrap();
+    let error = trainer.fit(&setup.train).unwrap_err();
+    let Error::Locked { process, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(*process, std::process::id().to_string());
+    drop(other);
+    trainer.fit(&setup.train).unwrap();
+}
+
+#[test]
+fn what_cannot_be_written_ends_the_run_and_leaves_the_other_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(1);
+    setup
+        .recorded(folder.path(), epochs(1))
+        .fit(&setup.train)
+        .unwrap();
+    // The name of a file of the trainer's own, which is found out in the thread that writes.
+    let error = setup
+        .recorded(folder.path(), epochs(2))
+        .attach("model.safetensors", &1)
+        .unwrap();
+    let error = { error }.fit(&setup.train).unwrap_err();
+    assert!(matches!(error, Error::FileName { .. }), "{error}");
+    let checkpoints = Checkpoints::open(folder.path(), Retention::default()).unwrap();
+    assert_eq!(checkpoints.last(), None);
+}
+
+const FOLDER: &str = "UNETR_TEST_FULL_DISK";
+
+/// The run, when this binary is started by the test below.
+#[test]
+#[ignore = "a process that another test starts"]
+fn a_run_on_a_full_disk() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let setup = Setup::new(1);
+    let mut trainer = setup.recorded(Path::new(&folder), epochs(3)).resume();
+    let error = trainer.fit(&setup.train).unwrap_err();
+    println!("the error: {error}");
+}
+
+/// A bound on the length of files fails a write in the middle, as a full disk does.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_is_a_clear_error_and_costs_no_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = StopSignal::default();
+    let first = Setup::new(1);
+    let mut trainer = first
+        .recorded(folder.path(), epochs(3))
+        .callback(Box::new(StopAfter(2, stop.clone())))
+        .stop_signal(stop);
+    trainer.fit(&first.train).unwrap();
+    drop(trainer);
+
+    let child = "ulimit -f 64; trap '' XFSZ; exec \"$0\" --exact drills::a_run_on_a_full_disk --ignored --nocapture";
+    let output = Command::new("sh")
+        .args(["-c", child])
+        .arg(std::env::current_exe().unwrap())
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    let error = text
+        .lines()
+        .find(|line| line.contains("the error: "))
+        .unwrap();
+    assert!(error.contains(".safetensors: File too large"), "{error}");
+
+    // Nothing is left of it, and with space there again the run goes on.
+    let left = std::fs::read_dir(folder.path()).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| !name.starts_with(".tmp")));
+    let (second, whole) = (Setup::new(2), Setup::new(1));
+    let mut trainer = second.recorded(folder.path(), epochs(3)).resume();
+    assert_eq!(trainer.saved().unwrap().last().unwrap().step(), 2);
+    trainer.fit(&second.train).unwrap();
+    whole
+        .trainer(SumLoss::tutorial(), epochs(3))
+        .fit(&whole.train)
+        .unwrap();
+    assert!(second.values() == whole.values());
+}
+
+#[test]
+fn a_checkpoint_of_the_first_format_is_resumed() {
+    let cfg = UnetrConfig {
+        classes: 2,
+        feature_size: 2,
+        hidden_size: 8,
+        mlp_size: 16,
+        heads: 2,
+        dropout: 0.1,
+        ..UnetrConfig::tiny().with_image_size([SIZE as usize; 2])
+    };
+    let train = loader(Squares);
+    let run = |seed, folder: &Path| {
+        let parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
+        let model = Unetr::new(&cfg, parameters.var_builder()).unwrap();
+        let adam = Adam::new(parameters.trainable(), AdamConfig::default()).unwrap();
+        let retention = Retention::best(1, "validation/mean_iou", Objective::Max);
+        let schedule = Schedule::Constant { lr: 3e-3 };
+        let mut trainer = Trainer::new(
+            &model,
+            &parameters,
+            SumLoss::tutorial(),
+            adam,
+            schedule,
+            epochs(3),
+        )
+        .unwrap()
+        .checkpoints(Checkpoints::open(folder, retention).unwrap())
+        .attach("config.json", &cfg)
+        .unwrap()
+        .resume();
+        let first = trainer.saved().unwrap().last().map(|last| last.step());
+        assert_eq!(trainer.fit(&train).unwrap(), Outcome::Finished);
+        let values = parameters.variables().into_iter();
+        let values = values.flat_map(|(_, v)| v.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        (first, values.collect::<Vec<_>>())
+    };
+    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let saved =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/checkpoint_format_1");
+    let step = folders[1].path().join("step-0000006");
+    std::fs::create_dir(&step).unwrap();
+    for file in std::fs::read_dir(saved).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), step.join(file.file_name())).unwrap();
+    }
+    let (none, whole) = run(1, folders[0].path());
+    let (first, resumed) = run(2, folders[1].path());
+    assert_eq!((none, first), (None, Some(BATCHES + 2)));
+    // It was written on a processor whose sums may round otherwise than this one's.
+    let difference = whole.iter().zip(&resumed).map(|(a, b)| (a - b).abs());
+    let largest = difference.fold(0., f32::max);
+    assert!(largest < 1e-4, "{largest}");
+}

@@ -1,0 +1,262 @@
+//! What is done with gradients and parameters: accumulation, bounds, averages; when a run ends early.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+use unetr_data::{Compose, DataLoader, DataLoaderConfig, Normalize};
+use unetr_train::{
+    Callback, CrossEntropy, EarlyStopping, EmaConfig, Error, Outcome, Record, Split, StepReport,
+    SumLoss, TrainerConfig,
+};
+
+use crate::trainer::{BATCHES, Setup, Squares, epochs};
+
+type Values = Vec<(String, Vec<f32>)>;
+
+fn largest_difference(a: &Values, b: &Values) -> f32 {
+    let pairs = a.iter().zip(b).flat_map(|((_, a), (_, b))| a.iter().zip(b));
+    pairs.map(|(a, b)| (a - b).abs()).fold(0., f32::max)
+}
+
+/// Notes the norm of the gradients of every update, and the parameters after the one before.
+struct Notes<'a>(&'a Setup, &'a RefCell<Vec<(f64, Values)>>);
+
+impl Callback for Notes<'_> {
+    fn on_step(&mut self, report: &StepReport) {
+        let norm = report.gradient_norm.unwrap();
+        self.1.borrow_mut().push((norm, self.0.values()));
+    }
+}
+
+/// One epoch over squares without chance, of batches of so many.
+fn epoch(batch: usize, config: TrainerConfig) -> (Setup, Vec<(f64, Values)>) {
+    let mut setup = Setup::without_dropout(1);
+    let transforms = Compose::default().then(Normalize::default());
+    let loader = DataLoaderConfig {
+        workers: 0,
+        ..DataLoaderConfig::train(batch)
+    };
+    setup.train = DataLoader::new(Squares, transforms, loader).unwrap();
+    let notes = RefCell::new(Vec::new());
+    let mut trainer = setup
+        .trainer(CrossEntropy::default(), config)
+        .callback(Box::new(Notes(&setup, &notes)));
+    trainer.fit(&setup.train).unwrap();
+    drop(trainer);
+    (setup, notes.into_inner())
+}
+
+#[test]
+fn batches_together_make_the_update_of_a_large_one() {
+    let accumulate = |accumulate| TrainerConfig {
+        accumulate,
+        clip_norm: Some(1e9),
+        ..epochs(1)
+    };
+    let (parts, parts_notes) = epoch(2, accumulate(2));
+    let (large, large_notes) = epoch(4, accumulate(1));
+    assert_eq!((parts_notes.len(), large_notes.len()), (2, 2));
+    for ((a, _), (b, _)) in parts_notes.iter().zip(&large_notes) {
+        assert!((a - b).abs() < 1e-4 * b, "{a} {b}");
+    }
+    // Adam makes a whole step of a gradient near 0 whatever its size: compare before it does so twice.
+    let (a, b) = (&parts_notes[1].1, &large_notes[1].1);
+    let moved = largest_difference(a, &parts_notes[0].1);
+    let close = |a: &Values, b: &Values| {
+        let pairs = a.iter().zip(b).flat_map(|((_, a), (_, b))| a.iter().zip(b));
+        let differences: Vec<f32> = pairs.map(|(a, b)| (a - b).abs()).collect();
+        let apart = differences.iter().filter(|&&d| d > 0.02 * moved).count();
+        apart as f64 / differences.len() as f64
+    };
+    assert!(close(a, b) < 0.01, "{}", close(a, b));
+    drop((parts, large));
+}
+
+#[test]
+fn gradients_are_bounded() {
+    let config = |clip_norm, clip_value| TrainerConfig {
+        clip_norm,
+        clip_value,
+        ..epochs(1)
+    };
+    let (free, free_notes) = epoch(2, config(Some(1e9), None));
+    let (setup, _) = epoch(2, config(None, None));
+    // A bound that is never reached changes nothing.
+    assert!(free.values() == setup.values());
+    let norm = free_notes[0].0;
+    let (bounded, bounded_notes) = epoch(2, config(Some(0.1 * norm), None));
+    assert_eq!(bounded_notes[0].0, norm);
+    assert!(bounded.values() != free.values());
+    // Bounded numbers have the norm of what is left of them.
+    let (_, small_notes) = epoch(2, config(None, Some(1e-6)));
+    let count = free.parameters.count() as f64;
+    assert!(small_notes[0].0 <= 1e-6 * count.sqrt() && small_notes[0].0 > 0.);
+}
+
+#[test]
+fn averages_are_evaluated_and_saved_and_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainerConfig {
+        ema: Some(EmaConfig {
+            decay: 0.9,
+            every: 1,
+        }),
+        clip_norm: Some(1e9),
+        ..epochs(1)
+    };
+    let setup = Setup::new(1);
+    let notes = RefCell::new(Vec::new());
+    let mut trainer = setup
+        .recorded(folder.path(), config.clone())
+        .callback(Box::new(Notes(&setup, &notes)));
+    trainer.fit(&setup.train).unwrap();
+    let record = trainer.history().last().unwrap().clone();
+    let checkpoint = trainer.saved().unwrap().last().unwrap().clone();
+    drop(trainer);
+
+    // The average by its definition, from the parameters after every update.
+    let plain = Setup::new(1);
+    plain
+        .trainer(
+            SumLoss::tutorial(),
+            TrainerConfig {
+                ema: None,
+                ..config
+            },
+        )
+        .fit(&plain.train)
+        .unwrap();
+    let mut after: Vec<Values> = notes.into_inner().into_iter().map(|(_, v)| v).collect();
+    after.push(plain.values());
+    let mut expected = after[0].clone();
+    for (step, values) in after.iter().enumerate().skip(1) {
+        let keep = 0.9_f64.min((1. + step as f64) / (10. + step as f64)) as f32;
+        for ((_, average), (_, value)) in expected.iter_mut().zip(values) {
+            for (average, value) in average.iter_mut().zip(value) {
+                *average = keep * *average + (1. - keep) * value;
+            }
+        }
+    }
+    assert!(largest_difference(&setup.values(), &expected) < 1e-6);
+    assert!(largest_difference(&setup.values(), &plain.values()) > 1e-4);
+
+    let flat = |tensors: BTreeMap<String, Tensor>, names: &Values| -> Values {
+        let value = |(name, _): &(String, Vec<f32>)| {
+            let values = tensors[name].flatten_all().unwrap().to_vec1().unwrap();
+            (name.clone(), values)
+        };
+        names.iter().map(value).collect()
+    };
+    let file = |name| checkpoint.tensors(name, &Device::Cpu).unwrap();
+    assert!(flat(file("model.safetensors"), &expected) == setup.values());
+    assert!(flat(file("training.safetensors"), &expected) == plain.values());
+
+    // What was evaluated are the averages.
+    let mut metrics = unetr_metrics::MetricSet::new(["background", "square"]).unwrap();
+    let scores = unetr_train::evaluate(
+        &setup.model,
+        &SumLoss::tutorial(),
+        &setup.validation,
+        &mut metrics,
+        &Device::Cpu,
+        || {},
+    );
+    let loss = scores.unwrap()["loss"];
+    assert_eq!(record.get(Split::Validation, "loss"), Some(loss));
+}
+
+#[test]
+fn a_run_that_no_longer_gets_better_ends() {
+    let setup = Setup::new(1);
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainerConfig {
+        eval_every: 1,
+        early_stopping: Some(EarlyStopping {
+            patience: 2,
+            // Nothing gets better by so much.
+            min_delta: 2.,
+            ..EarlyStopping::default()
+        }),
+        ..epochs(9)
+    };
+    let mut trainer = setup.recorded(folder.path(), config.clone());
+    assert_eq!(trainer.fit(&setup.train).unwrap(), Outcome::StoppedEarly);
+    let epochs_of = |records: &[Record]| records.iter().map(|r| r.epoch).collect::<Vec<_>>();
+    assert_eq!(epochs_of(trainer.history().records()), [1, 2, 3]);
+    assert_eq!(trainer.saved().unwrap().last().unwrap().step(), 3 * BATCHES);
+    drop(trainer);
+
+    let wrong = TrainerConfig {
+        early_stopping: Some(EarlyStopping {
+            metric: "validation/miou".into(),
+            ..EarlyStopping::default()
+        }),
+        ..config
+    };
+    let error = setup
+        .trainer(SumLoss::tutorial(), wrong)
+        .fit(&setup.train)
+        .unwrap_err();
+    assert!(matches!(error, Error::Config { .. }), "{error}");
+    assert!(error.to_string().contains("validation/mean_iou"), "{error}");
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    let default = TrainerConfig::default;
+    let wrong = [
+        (
+            "accumulate",
+            TrainerConfig {
+                accumulate: 0,
+                ..default()
+            },
+        ),
+        (
+            "clip_norm",
+            TrainerConfig {
+                clip_norm: Some(0.),
+                ..default()
+            },
+        ),
+        (
+            "clip_value",
+            TrainerConfig {
+                clip_value: Some(f64::NAN),
+                ..default()
+            },
+        ),
+        (
+            "save_every_minutes",
+            TrainerConfig {
+                save_every_minutes: Some(-1.),
+                ..default()
+            },
+        ),
+        (
+            "ema.decay",
+            TrainerConfig {
+                ema: Some(EmaConfig {
+                    decay: 1.,
+                    every: 1,
+                }),
+                ..default()
+            },
+        ),
+        (
+            "ema.every",
+            TrainerConfig {
+                ema: Some(EmaConfig {
+                    decay: 0.9,
+                    every: 0,
+                }),
+                ..default()
+            },
+        ),
+    ];
+    for (name, config) in wrong {
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.starts_with(name), "{error}");
+    }
+}
