@@ -1,5 +1,5 @@
-use candle_core::Tensor;
 use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
 use unetr_model::Parameters;
 use unetr_ops::{backward, global_norm};
 
@@ -46,25 +46,35 @@ impl Gradients {
             None => return Err(candle_core::Error::Msg("no batch has gradients".into()).into()),
         };
         let parameters = parameters.trainable();
-        let mut change = |change: &dyn Fn(Tensor) -> candle_core::Result<Tensor>| -> Result<()> {
-            for (_, parameter) in &parameters {
-                if let Some(gradient) = gradients.remove(parameter) {
-                    gradients.insert(parameter, change(gradient)?);
-                }
-            }
-            Ok(())
-        };
-        let mean = 1. / self.batches as f64;
+        let mut scale = 1. / self.batches as f64;
         if let Some(bound) = config.clip_value {
-            change(&|gradient| (gradient * mean)?.clamp(-bound, bound))?;
+            change(&mut gradients, &parameters, |gradient| {
+                (gradient * scale)?.clamp(-bound, bound)
+            })?;
+            scale = 1.;
         }
-        let scale = if config.clip_value.is_some() {
-            1.
-        } else {
-            mean
-        };
         let of_all = parameters.iter().filter_map(|(_, p)| gradients.get(p));
         let norm = scale * global_norm(&of_all.collect::<Vec<_>>())?;
+        if let Some(bound) = config.clip_norm.filter(|&bound| norm > bound) {
+            scale *= bound / norm;
+        }
+        if scale != 1. {
+            change(&mut gradients, &parameters, |gradient| gradient * scale)?;
+        }
         Ok((gradients, norm))
     }
+}
+
+/// Changes every gradient.
+fn change(
+    gradients: &mut GradStore,
+    parameters: &[(String, Var)],
+    change: impl Fn(Tensor) -> candle_core::Result<Tensor>,
+) -> Result<()> {
+    for (_, parameter) in parameters {
+        if let Some(gradient) = gradients.remove(parameter) {
+            gradients.insert(parameter, change(gradient)?);
+        }
+    }
+    Ok(())
 }

@@ -70,7 +70,7 @@ fn a_run_that_is_killed_many_times_equals_one_that_is_not() {
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
         let share = (state >> 40) as f64 / (1_u64 << 24) as f64;
-        std::thread::sleep(duration.mul_f64(share * (0.3 + 0.03 * f64::from(kills))));
+        std::thread::sleep(duration.mul_f64(share * (0.15 + 0.02 * f64::from(kills))));
         match child.try_wait().unwrap() {
             None => {
                 child.kill().unwrap();
