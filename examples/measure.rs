@@ -80,6 +80,12 @@ struct Network {
     steps: usize,
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Probability of a sample to skip the last encoder block in training.
+    #[arg(long, default_value_t = 0.)]
+    stochastic_depth: f64,
+    /// Learns factors of what the encoder blocks add, which start at this.
+    #[arg(long)]
+    layer_scale: Option<f64>,
     /// Computes the transformer's blocks again in the backward pass, for less memory.
     #[arg(long)]
     recompute: bool,
@@ -253,6 +259,8 @@ impl Prepared {
             heads: case.heads,
             feature_size: case.feature,
             layers: case.layers,
+            stochastic_depth: case.stochastic_depth,
+            layer_scale: case.layer_scale,
             ..UnetrConfig::tutorial()
         }
         .with_image_size([case.image_size; 2]);

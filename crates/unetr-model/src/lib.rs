@@ -15,8 +15,9 @@ mod pretrained;
 mod unetr;
 
 pub use blocks::{
-    BasicBlock, ConvNormActivation, ConvNormActivationConfig, EncoderBlock, Mlp, PatchEmbedding,
-    PrUpBlock, ResBlock, SelfAttention, UnetBlock, UpBlock, Vit, VitOutput,
+    BasicBlock, ConvNormActivation, ConvNormActivationConfig, EncoderBlock, LayerScale, Mlp,
+    PatchEmbedding, PrUpBlock, ResBlock, SelfAttention, StochasticDepth, UnetBlock, UpBlock, Vit,
+    VitOutput,
 };
 pub use config::{
     BlockKind, DecoderConfig, NormConfig, PatchProjection, RunningVariance, UnetrConfig,

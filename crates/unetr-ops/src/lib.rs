@@ -27,6 +27,7 @@ mod no_grad;
 mod pixel_loss;
 mod precision;
 mod residual_block;
+mod scale_rows;
 mod scope;
 mod soft_jaccard;
 mod softmax;
@@ -57,6 +58,7 @@ pub use moving_average::moving_averages;
 pub use no_grad::no_grad;
 pub use precision::{Precision, with_precision};
 pub use residual_block::{NormedConv, ResidualBlock, residual_block};
+pub use scale_rows::scale_rows;
 pub use soft_jaccard::{JaccardReduction, soft_jaccard};
 pub use softmax::softmax_last_dim;
 

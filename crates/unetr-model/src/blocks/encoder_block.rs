@@ -2,21 +2,25 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use unetr_ops::{Affine, Dense, Keep, Mode, encoder_block};
 
-use super::{Mlp, SelfAttention};
+use super::{LayerScale, Mlp, SelfAttention};
 use crate::VitConfig;
-use crate::layers::LayerNorm;
+use crate::layers::{LayerNorm, Linear};
 
 /// A pre-norm transformer block: `x + attention(norm1(x))`, then `x + mlp(norm2(x))`.
 ///
-/// Parameters: `norm1`, `attn`, `norm2`, `mlp`.
+/// With [`VitConfig::layer_scale`] what is added is multiplied by [`LayerScale`] before.
+///
+/// Parameters: `norm1`, `attn`, `norm2`, `mlp`; with layer scale also `ls1` and `ls2`, as in timm.
 ///
 /// Source: ViT (Dosovitskiy et al. 2020), equations 2 and 3, <https://arxiv.org/abs/2010.11929>
 #[derive(Debug, Clone)]
 pub struct EncoderBlock {
     norm1: LayerNorm,
     attn: SelfAttention,
+    ls1: Option<LayerScale>,
     norm2: LayerNorm,
     mlp: Mlp,
+    ls2: Option<LayerScale>,
     cfg: VitConfig,
     keep: Keep,
 }
@@ -28,11 +32,17 @@ impl EncoderBlock {
     /// When the configuration is not valid or the variable builder has no such parameters.
     pub fn new(cfg: &VitConfig, vb: VarBuilder<'_>) -> Result<Self> {
         let (hidden, eps) = (cfg.hidden_size, cfg.layer_norm_eps);
+        let layer_scale = |name| {
+            let new = |value| LayerScale::new(hidden, value, vb.pp(name));
+            cfg.layer_scale.map(new).transpose()
+        };
         Ok(Self {
             norm1: LayerNorm::new(hidden, eps, vb.pp("norm1"))?,
             attn: SelfAttention::new(cfg, vb.pp("attn"))?,
+            ls1: layer_scale("ls1")?,
             norm2: LayerNorm::new(hidden, eps, vb.pp("norm2"))?,
             mlp: Mlp::new(cfg, vb.pp("mlp"))?,
+            ls2: layer_scale("ls2")?,
             cfg: cfg.clone(),
             keep: Keep::default(),
         })
@@ -50,8 +60,10 @@ impl EncoderBlock {
         if mode == Mode::Eval || (self.cfg.dropout == 0. && self.cfg.projection_dropout == 0.) {
             return self.forward_fused(xs);
         }
-        let xs = (xs + self.attn.forward(&self.norm1.forward(xs)?, mode)?)?;
-        &xs + self.mlp.forward(&self.norm2.forward(&xs)?, mode)?
+        let mixed = self.attn.forward(&self.norm1.forward(xs)?, mode)?;
+        let xs = (xs + scale(self.ls1.as_ref(), mixed)?)?;
+        let hidden = self.mlp.forward(&self.norm2.forward(&xs)?, mode)?;
+        &xs + scale(self.ls2.as_ref(), hidden)?
     }
 
     /// Sets what the forward pass keeps for the backward pass; with dropout it keeps everything.
@@ -63,9 +75,9 @@ impl EncoderBlock {
     fn forward_fused(&self, xs: &Tensor) -> Result<Tensor> {
         let (norm1, norm2) = (self.norm1.affine(xs)?, self.norm2.affine(xs)?);
         let qkv = self.attn.qkv.parameters(xs)?;
-        let projection = self.attn.out_proj.parameters(xs)?;
+        let projection = scale_layer(self.ls1.as_ref(), &self.attn.out_proj)?.parameters(xs)?;
         let linear1 = self.mlp.linear1.parameters(xs)?;
-        let linear2 = self.mlp.linear2.parameters(xs)?;
+        let linear2 = scale_layer(self.ls2.as_ref(), &self.mlp.linear2)?.parameters(xs)?;
         let block = unetr_ops::EncoderBlock {
             norm1: affine(&norm1),
             qkv: dense(&qkv),
@@ -79,6 +91,20 @@ impl EncoderBlock {
             keep: self.keep,
         };
         encoder_block(xs, &block)
+    }
+}
+
+fn scale(layer_scale: Option<&LayerScale>, xs: Tensor) -> Result<Tensor> {
+    match layer_scale {
+        Some(layer_scale) => layer_scale.forward(&xs),
+        None => Ok(xs),
+    }
+}
+
+fn scale_layer(layer_scale: Option<&LayerScale>, layer: &Linear) -> Result<Linear> {
+    match layer_scale {
+        Some(layer_scale) => layer_scale.after(layer),
+        None => Ok(layer.clone()),
     }
 }
 

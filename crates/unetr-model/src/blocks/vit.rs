@@ -2,11 +2,13 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use unetr_ops::{Keep, Mode};
 
-use super::{EncoderBlock, PatchEmbedding};
+use super::{EncoderBlock, PatchEmbedding, StochasticDepth};
 use crate::VitConfig;
 use crate::layers::LayerNorm;
 
 /// A Vision Transformer without class token, which returns what every block made of the image.
+///
+/// In training, samples skip blocks with the probability of [`VitConfig::skip_rate`].
 ///
 /// Parameters: `patch_embedding`, `blocks.0` …, `norm`.
 ///
@@ -37,7 +39,7 @@ use crate::layers::LayerNorm;
 #[derive(Debug, Clone)]
 pub struct Vit {
     patch_embedding: PatchEmbedding,
-    blocks: Vec<EncoderBlock>,
+    blocks: Vec<(EncoderBlock, StochasticDepth)>,
     norm: LayerNorm,
 }
 
@@ -58,7 +60,11 @@ impl Vit {
     pub fn new(cfg: &VitConfig, vb: VarBuilder<'_>) -> Result<Self> {
         let patch_embedding = PatchEmbedding::new(cfg, vb.pp("patch_embedding"))?;
         let blocks = (0..cfg.layers)
-            .map(|i| EncoderBlock::new(cfg, vb.pp(format!("blocks.{i}"))))
+            .map(|i| {
+                let vb = vb.pp(format!("blocks.{i}"));
+                let depth = StochasticDepth::new(cfg.skip_rate(i), &vb.pp("drop_path").prefix())?;
+                Ok((EncoderBlock::new(cfg, vb)?, depth))
+            })
             .collect::<Result<_>>()?;
         let norm = LayerNorm::new(cfg.hidden_size, cfg.layer_norm_eps, vb.pp("norm"))?;
         Ok(Self {
@@ -79,8 +85,8 @@ impl Vit {
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<VitOutput> {
         let mut xs = self.patch_embedding.forward(images, mode)?;
         let mut hidden_states = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
-            xs = block.forward(&xs, mode)?;
+        for (block, depth) in &self.blocks {
+            xs = depth.apply(&xs, mode, |xs| block.forward(xs, mode))?;
             hidden_states.push(xs.clone());
         }
         Ok(VitOutput {
@@ -91,7 +97,7 @@ impl Vit {
 
     /// Sets what the blocks keep for the backward pass, see [`EncoderBlock::set_keep`].
     pub fn set_keep(&mut self, keep: Keep) {
-        for block in &mut self.blocks {
+        for (block, _) in &mut self.blocks {
             block.set_keep(keep);
         }
     }

@@ -20,6 +20,8 @@ impl UnetrConfig {
             patch_size: 16,
             dropout: 0.,
             projection_dropout: 0.,
+            stochastic_depth: 0.,
+            layer_scale: None,
             gelu: Gelu::Tanh,
             layer_norm_eps: 1e-6,
             qkv_bias: true,

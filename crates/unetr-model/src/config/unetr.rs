@@ -130,6 +130,13 @@ pub struct UnetrConfig {
     /// Dropout rate after the output projection of the attention; default 0. MONAI takes its one
     /// dropout rate here as well, Flax drops nothing.
     pub projection_dropout: f64,
+    /// Probability of a sample to skip the last encoder block in training; default 0. It rises
+    /// linearly from 0 for the first block on, see [`VitConfig::skip_rate`].
+    pub stochastic_depth: f64,
+    /// What the learned factors of the channels that attention and MLP add start at; default none,
+    /// as if they were 1. CaiT takes 0.1 up to 18 blocks, 1e-5 for 24 and 1e-6 for more. See
+    /// [`LayerScale`](crate::LayerScale).
+    pub layer_scale: Option<f64>,
     /// Formula of the GELU; default tanh, as in Flax.
     pub gelu: Gelu,
     /// Epsilon of the layer normalisations; default 1e-6, as in Flax.
@@ -169,6 +176,8 @@ impl UnetrConfig {
             layers: self.layers,
             dropout: self.dropout,
             projection_dropout: self.projection_dropout,
+            stochastic_depth: self.stochastic_depth,
+            layer_scale: self.layer_scale,
             gelu: self.gelu,
             layer_norm_eps: self.layer_norm_eps,
             qkv_bias: self.qkv_bias,

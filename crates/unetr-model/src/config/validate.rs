@@ -41,6 +41,8 @@ impl VitConfig {
         }
         check_rate("dropout", self.dropout)?;
         check_rate("projection_dropout", self.projection_dropout)?;
+        check_rate("stochastic_depth", self.stochastic_depth)?;
+        check_finite("layer_scale", self.layer_scale.unwrap_or(1.))?;
         check_epsilon("layer_norm_eps", self.layer_norm_eps)
     }
 }
@@ -69,14 +71,7 @@ impl UnetrConfig {
                 expected,
             });
         }
-        if !self.leaky_slope.is_finite() {
-            let (found, expected) = (self.leaky_slope.to_string(), "a finite number");
-            return Err(ModelError::Value {
-                field: "leaky_slope",
-                found,
-                expected,
-            });
-        }
+        check_finite("leaky_slope", self.leaky_slope)?;
         self.validate_norm()
     }
 
@@ -127,6 +122,17 @@ fn check_rate(field: &'static str, rate: f64) -> Result<(), ModelError> {
         field,
         found: rate.to_string(),
         expected: "at least 0 and less than 1",
+    })
+}
+
+fn check_finite(field: &'static str, value: f64) -> Result<(), ModelError> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(ModelError::Value {
+        field,
+        found: value.to_string(),
+        expected: "a finite number",
     })
 }
 

@@ -38,6 +38,13 @@ pub struct VitConfig {
     /// Dropout rate after the output projection of the attention; default 0. MONAI takes its one
     /// dropout rate here as well, Flax drops nothing.
     pub projection_dropout: f64,
+    /// Probability of a sample to skip the last encoder block in training; default 0. It rises
+    /// linearly from 0 for the first block on, see [`VitConfig::skip_rate`].
+    pub stochastic_depth: f64,
+    /// What the learned factors of the channels that attention and MLP add start at; default none,
+    /// as if they were 1. CaiT takes 0.1 up to 18 blocks, 1e-5 for 24 and 1e-6 for more. See
+    /// [`LayerScale`](crate::LayerScale).
+    pub layer_scale: Option<f64>,
     /// Formula of the GELU; default tanh, as in Flax.
     pub gelu: Gelu,
     /// Epsilon of the layer normalisations; default 1e-6, as in Flax.
@@ -64,5 +71,14 @@ impl VitConfig {
     pub fn tokens(&self) -> usize {
         let [rows, columns] = self.grid();
         rows * columns
+    }
+
+    /// The probability of a sample to skip an encoder block, counted from 0: `stochastic_depth` for
+    /// the last one, less in proportion for those before, 0 for the first, as in timm.
+    ///
+    /// Source: the linear decay of Huang et al. 2016, section 3, <https://arxiv.org/abs/1603.09382>
+    pub fn skip_rate(&self, block: usize) -> f64 {
+        let last = self.layers.saturating_sub(1).max(1);
+        self.stochastic_depth * block as f64 / last as f64
     }
 }

@@ -1,5 +1,6 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
+use unetr_ops::scale_rows;
 
 use super::{Bias, cast, cast_option};
 use crate::init;
@@ -37,6 +38,18 @@ impl Linear {
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         let bias = cast_option(self.bias.as_ref(), xs)?;
         unetr_ops::linear(xs, &cast(&self.weight, xs)?, bias.as_ref())
+    }
+
+    /// The layer whose outputs are multiplied by `factors`, one each.
+    ///
+    /// # Errors
+    /// When there are not as many factors as outputs.
+    pub(crate) fn scaled(&self, factors: &Tensor) -> Result<Self> {
+        let bias = self.bias.as_ref();
+        Ok(Self {
+            weight: scale_rows(&self.weight, factors)?,
+            bias: bias.map(|bias| scale_rows(bias, factors)).transpose()?,
+        })
     }
 
     /// The parameters, in the type of `xs`.

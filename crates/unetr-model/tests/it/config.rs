@@ -15,6 +15,8 @@ fn presets_are_valid_and_survive_json() {
         UnetrConfig::vit_b16(224),
         UnetrConfig {
             norm: NormConfig::BATCH_PYTORCH,
+            stochastic_depth: 0.2,
+            layer_scale: Some(1e-5),
             ..UnetrConfig::tiny()
         },
     ];
@@ -47,6 +49,16 @@ fn absent_fields_are_the_tutorials_and_unknown_ones_errors() {
     );
     let norm = r#"{"norm": {"instance": {"affine": true, "eps": 1e-6, "groups": 2}}}"#;
     assert!(serde_json::from_str::<UnetrConfig>(norm).is_err());
+}
+
+#[test]
+fn configurations_from_before_a_field_existed_are_read() {
+    let mut old = serde_json::to_value(UnetrConfig::small()).unwrap();
+    for field in ["stochastic_depth", "layer_scale"] {
+        old.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    let read: UnetrConfig = serde_json::from_value(old).unwrap();
+    assert_eq!(read, UnetrConfig::small());
 }
 
 #[test]
@@ -118,6 +130,20 @@ fn errors_say_what_to_do() {
                 ..tiny()
             },
             "dropout is 1, expected at least 0 and less than 1",
+        ),
+        (
+            UnetrConfig {
+                stochastic_depth: 1.,
+                ..tiny()
+            },
+            "stochastic_depth is 1, expected at least 0 and less than 1",
+        ),
+        (
+            UnetrConfig {
+                layer_scale: Some(f64::NAN),
+                ..tiny()
+            },
+            "layer_scale is NaN, expected a finite number",
         ),
         (
             UnetrConfig {

@@ -57,6 +57,14 @@ fn every_parameter_has_a_finite_gradient_that_is_not_zero() {
         ),
         (
             UnetrConfig {
+                stochastic_depth: 0.3,
+                layer_scale: Some(0.1),
+                ..tiny()
+            },
+            4,
+        ),
+        (
+            UnetrConfig {
                 norm: NormConfig::BATCH_FLAX,
                 ..tiny()
             },

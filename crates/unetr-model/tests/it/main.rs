@@ -3,13 +3,16 @@
 
 mod blocks;
 mod config;
+mod finite_differences;
 mod fixture;
 mod flax;
 mod gradients;
 mod initialisers;
+mod layer_scale;
 mod layers;
 mod monai;
 mod parameters;
 mod pretrained;
+mod stochastic_depth;
 mod threads;
 mod unetr_flax;
