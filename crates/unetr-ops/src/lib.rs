@@ -24,6 +24,7 @@ mod mode;
 mod no_grad;
 mod pixel_loss;
 mod precision;
+mod predicted_classes;
 mod residual_block;
 mod scope;
 mod soft_jaccard;
@@ -36,7 +37,7 @@ pub use backward::{backward, backward_with};
 pub use channel_norm::{
     Affine, BatchStatistics, Epilogue, batch_norm_eval, batch_norm_train, group_norm, instance_norm,
 };
-pub use confusion_counts::confusion_counts;
+pub use confusion_counts::{confusion_counts, image_confusion_counts};
 pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use cpu::release_buffers;
@@ -52,6 +53,7 @@ pub use memory::keep_freed_memory;
 pub use mode::Mode;
 pub use no_grad::no_grad;
 pub use precision::{Precision, with_precision};
+pub use predicted_classes::predicted_classes;
 pub use residual_block::{NormedConv, ResidualBlock, residual_block};
 pub use soft_jaccard::{JaccardReduction, soft_jaccard};
 pub use softmax::softmax_last_dim;
