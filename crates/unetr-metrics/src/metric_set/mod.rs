@@ -1,9 +1,18 @@
+mod compute;
+mod counting;
+mod group;
+mod image_iou;
+mod settings;
+mod stored;
+
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::{AbsentClass, Average, ConfusionMatrix, Error, Result};
+use crate::{AbsentClass, Average, BoundaryIou, ConfusionMatrix, Error, Result};
+use group::Group;
+use image_iou::ImageIou;
 
 /// What is measured on one data set: running means by name, and one confusion matrix.
 ///
@@ -14,7 +23,18 @@ use crate::{AbsentClass, Average, ConfusionMatrix, Error, Result};
 /// | whatever was given to [`update_average`](Self::update_average), such as `loss` | mean over the updates |
 /// | `accuracy` | share of pixels that are right |
 /// | `mean_iou`, `mean_dice` | mean over the classes |
-/// | `iou/<class>` | IoU of the class of that name |
+/// | `iou/<class>`, `dice/<class>`, `precision/<class>`, `recall/<class>` | score of the class of that name |
+/// | `iou_imagewise/<class>` | mean over the images of the class's IoU in each |
+/// | `mean_iou_imagewise` | mean over the images of the mean IoU in each |
+/// | `mean_iou_without/<class>` | mean over the other classes, [`with_mean_without`](Self::with_mean_without) |
+/// | `iou/<group>`, … `iou_imagewise/<group>` | the same of merged classes, [`with_group`](Self::with_group) |
+/// | `boundary_iou/<class>`, `mean_boundary_iou` | see [`BoundaryIou`], [`with_boundary_iou`](Self::with_boundary_iou) |
+///
+/// Scores are those of the whole data set, but where the name says `imagewise`. In an image that
+/// has a class or group neither in its truth nor predicted, its IoU is 1, as with
+/// segmentation_models.pytorch's `reduction="micro-imagewise"` for a binary problem; the mean IoU
+/// of an image is over the classes that are in its truth or predicted, as torchmetrics' functional
+/// `mean_iou` computes it. An image whose pixels are all ignored counts in neither.
 ///
 /// # Examples
 /// ```
@@ -36,12 +56,17 @@ use crate::{AbsentClass, Average, ConfusionMatrix, Error, Result};
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "stored::Fields")]
 pub struct MetricSet {
     class_names: Vec<String>,
     absent_class: AbsentClass,
     averages: BTreeMap<String, Average>,
     confusion_matrix: ConfusionMatrix,
+    /// For each mean, the classes it leaves out.
+    means_without: Vec<Vec<usize>>,
+    groups: Vec<Group>,
+    image_iou: ImageIou,
+    boundary_iou: Option<BoundaryIou>,
 }
 
 impl MetricSet {
@@ -58,36 +83,29 @@ impl MetricSet {
         }
         Ok(Self {
             confusion_matrix: ConfusionMatrix::new(class_names.len())?,
+            image_iou: ImageIou::new(class_names.len()),
             class_names,
             absent_class: AbsentClass::default(),
             averages: BTreeMap::new(),
+            means_without: Vec::new(),
+            groups: Vec::new(),
+            boundary_iou: None,
         })
     }
 
-    /// Sets what classes that never occur do to the scores; [`AbsentClass::Zero`] by default.
-    #[must_use]
-    pub fn with_absent_class(mut self, policy: AbsentClass) -> Self {
-        self.absent_class = policy;
-        self
-    }
-
-    /// Leaves out pixels whose true label is `label`.
-    #[must_use]
-    pub fn with_ignore_index(mut self, label: u32) -> Self {
-        self.confusion_matrix = self.confusion_matrix.with_ignore_index(label);
-        self
-    }
-
-    /// Adds a batch to the confusion matrix, see [`ConfusionMatrix::update`].
+    /// Adds a batch.
     ///
     /// # Shapes
-    /// - `logits`: `[b, classes, ...]`
-    /// - `labels`: `[b, ...]`
+    /// - `logits`: `[b, classes, ...]`, floats of any width; each pixel's prediction is the class of
+    ///   highest logit, and of equal ones the lowest class
+    /// - `labels`: `[b, ...]`, u8, u32, i32 or i64
     ///
     /// # Errors
-    /// When a shape doesn't fit or a label is out of range.
+    /// When a shape doesn't fit or a label is out of range; the set is then unchanged.
     pub fn update(&mut self, logits: &Tensor, labels: &Tensor) -> Result<()> {
-        self.confusion_matrix.update(logits, labels)
+        let counts = self.count(logits, labels)?;
+        self.add([counts])?;
+        Ok(())
     }
 
     /// Adds a value to the running mean of that name, which begins with its first value.
@@ -105,7 +123,7 @@ impl MetricSet {
     /// Adds everything that `other` has seen.
     ///
     /// # Errors
-    /// When the sets have different classes or ignore different labels.
+    /// When the sets have different classes, groups, means or boundaries, or ignore different labels.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         if self.class_names != other.class_names {
             return Err(Error::Merge {
@@ -114,7 +132,26 @@ impl MetricSet {
                 right: format!("{:?}", other.class_names),
             });
         }
+        let rules = |of: &Self| {
+            let groups = of.groups.iter().map(|group| (&group.name, &group.classes));
+            let groups: Vec<_> = groups.collect();
+            format!("groups {groups:?}, means without {:?}", of.means_without)
+        };
+        if rules(self) != rules(other) {
+            return Err(Error::Merge {
+                what: "metrics with different groups or means",
+                left: rules(self),
+                right: rules(other),
+            });
+        }
+        let mut boundary_iou = self.boundary_iou.clone();
+        merge_boundary_iou(&mut boundary_iou, &other.boundary_iou)?;
         self.confusion_matrix.merge(&other.confusion_matrix)?;
+        self.boundary_iou = boundary_iou;
+        self.image_iou.merge(&other.image_iou);
+        for (group, other) in self.groups.iter_mut().zip(&other.groups) {
+            group.image_iou.merge(&other.image_iou);
+        }
         for (name, average) in &other.averages {
             self.averages
                 .entry(name.clone())
@@ -124,10 +161,17 @@ impl MetricSet {
         Ok(())
     }
 
-    /// Forgets all batches; classes and policies stay.
+    /// Forgets all batches; classes and settings stay.
     pub fn reset(&mut self) {
         self.averages.clear();
         self.confusion_matrix.reset();
+        self.image_iou = ImageIou::new(self.class_names.len());
+        for group in &mut self.groups {
+            group.image_iou.reset();
+        }
+        if let Some(boundary) = &mut self.boundary_iou {
+            boundary.reset();
+        }
     }
 
     /// The confusion matrix so far.
@@ -139,26 +183,17 @@ impl MetricSet {
     pub fn class_names(&self) -> &[String] {
         &self.class_names
     }
+}
 
-    /// All numbers by name, see [`MetricSet`].
-    ///
-    /// A class without a score under [`AbsentClass::Skip`] has no entry. Where no pixel was
-    /// counted, there are only the running means.
-    pub fn compute(&self) -> BTreeMap<String, f64> {
-        let mut scores: BTreeMap<String, f64> = self
-            .averages
-            .iter()
-            .map(|(name, average)| (name.clone(), average.compute()))
-            .collect();
-        let matrix = &self.confusion_matrix;
-        if matrix.pixels() > 0 {
-            scores.insert("accuracy".to_owned(), matrix.accuracy());
-            scores.insert("mean_iou".to_owned(), matrix.mean_iou(self.absent_class));
-            scores.insert("mean_dice".to_owned(), matrix.mean_dice(self.absent_class));
-            for (name, iou) in self.class_names.iter().zip(matrix.iou(self.absent_class)) {
-                scores.extend(iou.map(|iou| (format!("iou/{name}"), iou)));
-            }
-        }
-        scores
+/// Adds the boundary IoU of a part, which has one if the whole has.
+fn merge_boundary_iou(whole: &mut Option<BoundaryIou>, part: &Option<BoundaryIou>) -> Result<()> {
+    match (whole, part) {
+        (Some(whole), Some(part)) => whole.merge(part),
+        (None, None) => Ok(()),
+        (whole, part) => Err(Error::Merge {
+            what: "metrics with and without boundary IoU",
+            left: format!("{:?}", whole.as_ref().map(BoundaryIou::dilation_ratio)),
+            right: format!("{:?}", part.as_ref().map(BoundaryIou::dilation_ratio)),
+        }),
     }
 }

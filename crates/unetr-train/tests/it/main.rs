@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod checkpoints;
+mod evaluate;
 mod golden;
 mod history;
 mod losses;
