@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use image::GrayImage;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Classes, Error, Result};
 
 /// Which class the values in a mask file stand for.
 ///
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// // Oxford-IIIT Pet: 1, 2, 3 in the files.
 /// let pets = ClassMap::new([(1, 0), (2, 1), (3, 2)]);
 /// assert_eq!(pets.num_classes(), 3);
+/// // 1 and 2 are classes, 0 is what nobody labelled: 255 in the mask.
+/// let partly = ClassMap::new([(1, 0), (2, 1)]).ignore_values([0]);
+/// assert_eq!(partly.ignored_label(), 255);
 /// voc.validate()?;
 /// # Ok::<(), unetr_data::Error>(())
 /// ```
@@ -28,6 +31,9 @@ pub struct ClassMap {
     /// default.
     #[serde(default)]
     pub ignore: Option<u8>,
+    /// Values that become the [ignored label](ClassMap::ignored_label); none by default.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ignored_values: BTreeSet<u8>,
 }
 
 impl ClassMap {
@@ -36,6 +42,7 @@ impl ClassMap {
         Self {
             classes: classes.into_iter().collect(),
             ignore: None,
+            ignored_values: BTreeSet::new(),
         }
     }
 
@@ -51,6 +58,20 @@ impl ClassMap {
         self
     }
 
+    /// Replaces these values by the [ignored label](Self::ignored_label) in the mask. Unlike the value
+    /// of [`ignore`](Self::ignore), they may be numbers of classes.
+    #[must_use]
+    pub fn ignore_values(mut self, values: impl IntoIterator<Item = u8>) -> Self {
+        self.ignored_values.extend(values);
+        self
+    }
+
+    /// What ignored pixels have in the mask: the value of [`ignore`](Self::ignore), and without one
+    /// [`Classes::IGNORED`].
+    pub fn ignored_label(&self) -> u8 {
+        self.ignore.unwrap_or(Classes::IGNORED)
+    }
+
     /// How many classes there are: the greatest, plus 1.
     pub fn num_classes(&self) -> usize {
         self.classes
@@ -59,8 +80,8 @@ impl ClassMap {
             .map_or(0, |&max| usize::from(max) + 1)
     }
 
-    /// Checks that the classes are 0, 1, 2 … without a gap and that the ignored value is neither
-    /// mapped nor the number of a class.
+    /// Checks that the classes are 0, 1, 2 … without a gap, that the ignored value is neither mapped
+    /// nor the number of a class, and that no value is mapped and ignored.
     ///
     /// # Errors
     /// When one of these does not hold.
@@ -83,7 +104,13 @@ impl ClassMap {
         {
             return Err(Error::ClassMap(format!(
                 "the ignored value {value} is also a mapped value or the number of a class; \
-                 choose one that is neither, such as 255"
+                 choose one that is neither, such as 255, or map the value to it with `ignore_values`"
+            )));
+        }
+        let is_mapped = |value: &&u8| self.classes.contains_key(value);
+        if let Some(value) = self.ignored_values.iter().find(is_mapped) {
+            return Err(Error::ClassMap(format!(
+                "the value {value} is mapped to a class and ignored; decide on one"
             )));
         }
         Ok(())
@@ -118,6 +145,9 @@ impl ClassTable {
         }
         if let Some(value) = map.ignore {
             table[usize::from(value)] = value.into();
+        }
+        for &value in &map.ignored_values {
+            table[usize::from(value)] = map.ignored_label().into();
         }
         let values: Vec<_> = (0..=u8::MAX)
             .filter(|&value| table[usize::from(value)] != STRAY)

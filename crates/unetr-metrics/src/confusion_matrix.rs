@@ -1,10 +1,9 @@
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::class_labels;
 use crate::scores::ratio_or_zero;
 use crate::{Error, Normalization, Result};
-use unetr_ops::confusion_counts;
 
 /// How often each class was taken for each other one: rows are the truth, columns the prediction.
 ///
@@ -62,63 +61,6 @@ impl ConfusionMatrix {
         self
     }
 
-    /// Adds a batch of logits; each pixel's prediction is the class of highest logit, and of equal
-    /// ones the lowest class.
-    ///
-    /// Logits on a GPU are reduced to classes there, so that only those are downloaded.
-    ///
-    /// # Shapes
-    /// - `logits`: `[b, classes, ...]`, floats of any width
-    /// - `labels`: `[b, ...]`, u8, u32, i32 or i64
-    ///
-    /// # Errors
-    /// When a shape doesn't fit or a label is out of range; the matrix is then unchanged.
-    pub fn update(&mut self, logits: &Tensor, labels: &Tensor) -> Result<()> {
-        let (shape, truth) = (logits.dims(), labels.dims());
-        let fits = shape.len() >= 2
-            && !truth.is_empty()
-            && shape[0] == truth[0]
-            && shape[2..] == truth[1..];
-        if !fits {
-            return Err(Error::Shape {
-                predictions: shape.to_vec(),
-                labels: truth.to_vec(),
-                expected: "logits [batch, classes, ...] and labels [batch, ...]",
-            });
-        }
-        if shape[1] != self.classes {
-            return Err(Error::ClassCount {
-                shape: shape.to_vec(),
-                found: shape[1],
-                expected: self.classes,
-            });
-        }
-        if labels.elem_count() > 0 {
-            let counts = self.count_logits(logits, labels)?;
-            self.add_counts(counts);
-        }
-        self.images += shape[0] as u64;
-        Ok(())
-    }
-
-    fn count_logits(&self, logits: &Tensor, labels: &Tensor) -> Result<Vec<u64>> {
-        let counts = match labels.dtype() {
-            DType::I32 => {
-                let wide = class_labels(labels)?;
-                let wide = Tensor::from_vec(wide, labels.shape(), &Device::Cpu)?;
-                confusion_counts(logits, &wide, self.ignore_index)
-            }
-            _ => confusion_counts(logits, labels, self.ignore_index),
-        };
-        counts.or_else(|error| {
-            // What is wrong with a label, this crate's error says by itself.
-            for label in class_labels(labels)? {
-                self.row(label)?;
-            }
-            Err(error.into())
-        })
-    }
-
     /// Adds a batch of predicted labels.
     ///
     /// # Shapes
@@ -150,26 +92,37 @@ impl ConfusionMatrix {
                 counts[row * self.classes + self.class("predicted", prediction)?] += 1;
             }
         }
-        self.add_counts(counts);
-        self.images += images as u64;
+        self.add_counts(images, counts);
         Ok(())
     }
 
-    fn add_counts(&mut self, counts: Vec<u64>) {
+    /// A matrix of so many classes with these counts and the same ignored label.
+    pub(crate) fn with_counts(&self, classes: usize, images: u64, counts: Vec<u64>) -> Self {
+        Self {
+            classes,
+            ignore_index: self.ignore_index,
+            images,
+            counts,
+        }
+    }
+
+    /// Adds the cells of so many images.
+    pub(crate) fn add_counts(&mut self, images: usize, counts: Vec<u64>) {
+        self.images += images as u64;
         for (total, count) in self.counts.iter_mut().zip(counts) {
             *total += count;
         }
     }
 
     /// The row of a true label, unless it is to be ignored.
-    fn row(&self, label: i64) -> Result<Option<usize>> {
+    pub(crate) fn row(&self, label: i64) -> Result<Option<usize>> {
         if self.ignore_index.map(i64::from) == Some(label) {
             return Ok(None);
         }
         self.class("true", label).map(Some)
     }
 
-    fn class(&self, side: &'static str, value: i64) -> Result<usize> {
+    pub(crate) fn class(&self, side: &'static str, value: i64) -> Result<usize> {
         usize::try_from(value)
             .ok()
             .filter(|&class| class < self.classes)
@@ -234,6 +187,11 @@ impl ConfusionMatrix {
             self.classes
         );
         self.counts[truth * self.classes + prediction]
+    }
+
+    /// The label that is left out.
+    pub(crate) fn ignore_index(&self) -> Option<u32> {
+        self.ignore_index
     }
 
     /// How many pixels were counted.

@@ -7,11 +7,46 @@ pub enum Error {
         "a confusion matrix of 0 classes counts nothing; give the number of classes the model predicts"
     )]
     NoClasses,
-    /// Two classes of a metric set have the same name.
-    #[error("class name {name:?} is given twice; every class needs a name of its own")]
+    /// Two classes or groups of a metric set have the same name.
+    #[error("name {name:?} is given twice; every class and group needs a name of its own")]
     DuplicateClass {
         /// The name.
         name: String,
+    },
+    /// A metric set has no class of that name.
+    #[error("there is no class {name:?}; the classes are {classes:?}")]
+    UnknownClass {
+        /// The name.
+        name: String,
+        /// The names there are.
+        classes: Vec<String>,
+    },
+    /// A group of classes has none or leaves none.
+    #[error("{what} names {found} of {classes} classes; expected at least one and not all of them")]
+    Selection {
+        /// What the classes were named for.
+        what: String,
+        /// How many were named.
+        found: usize,
+        /// How many there are.
+        classes: usize,
+    },
+    /// Classes were to be merged by a list of another length.
+    #[error("{found} merged classes are given for {classes} classes; expected one for each")]
+    Merged {
+        /// The length of the list.
+        found: usize,
+        /// The classes of the matrix.
+        classes: usize,
+    },
+    /// A boundary's width makes no sense.
+    #[error(
+        "the dilation ratio is {found}, expected more than 0 and at most 1, a share of the image's diagonal; \
+         the paper's is 0.02"
+    )]
+    DilationRatio {
+        /// The ratio.
+        found: f64,
     },
     /// The logits have another number of classes than the matrix.
     #[error(
@@ -54,6 +89,19 @@ pub enum Error {
         side: &'static str,
         /// The label.
         value: i64,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// Labels that were counted on a device are not classes.
+    #[error(
+        "image {image}, counted from 0, has {pixels} true labels out of range for {classes} classes; \
+         labels count from 0, and a value that means \"no class\" is declared with `with_ignore_index`"
+    )]
+    StrayLabels {
+        /// The image among those that were added.
+        image: usize,
+        /// How many of its pixels have such a label.
+        pixels: u32,
         /// The number of classes.
         classes: usize,
     },

@@ -73,7 +73,7 @@ pub(crate) fn ratio_or_zero(numerator: f64, denominator: f64) -> f64 {
     }
 }
 
-fn mean(scores: &[Option<f64>]) -> f64 {
+pub(crate) fn mean(scores: &[Option<f64>]) -> f64 {
     let present: Vec<f64> = scores.iter().copied().flatten().collect();
     present.iter().sum::<f64>() / present.len() as f64
 }

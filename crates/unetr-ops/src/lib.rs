@@ -26,6 +26,7 @@ mod moving_average;
 mod no_grad;
 mod pixel_loss;
 mod precision;
+mod predicted_classes;
 mod residual_block;
 mod scale_rows;
 mod scope;
@@ -39,7 +40,7 @@ pub use backward::{backward, backward_with};
 pub use channel_norm::{
     Affine, BatchStatistics, Epilogue, batch_norm_eval, batch_norm_train, group_norm, instance_norm,
 };
-pub use confusion_counts::confusion_counts;
+pub use confusion_counts::{confusion_counts, image_confusion_counts};
 pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use cpu::release_buffers;
@@ -57,6 +58,7 @@ pub use mode::Mode;
 pub use moving_average::moving_averages;
 pub use no_grad::no_grad;
 pub use precision::{Precision, with_precision};
+pub use predicted_classes::predicted_classes;
 pub use residual_block::{NormedConv, ResidualBlock, residual_block};
 pub use scale_rows::scale_rows;
 pub use soft_jaccard::{JaccardReduction, soft_jaccard};

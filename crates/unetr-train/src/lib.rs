@@ -20,6 +20,7 @@ pub use report::{
 };
 pub use schedule::Schedule;
 pub use trainer::{
-    Callback, EarlyStopping, EmaConfig, LogLines, Outcome, Plan, ProgressBars, StepReport,
-    StopSignal, Trainer, TrainerConfig, console_progress, evaluate, predict_labels,
+    Callback, EarlyStopping, EmaConfig, Evaluation, ImageScore, LogLines, Outcome, Plan,
+    ProgressBars, StepReport, StopSignal, Trainer, TrainerConfig, console_progress, evaluate,
+    evaluate_images, predict_labels,
 };

@@ -44,6 +44,23 @@ fn pairs_by_stem_and_maps_classes() {
 }
 
 #[test]
+fn values_are_mapped_to_the_ignored_label() {
+    let root = tempfile::tempdir().unwrap();
+    write_pairs(root.path());
+    let pixel = |classes: ClassMap| {
+        let sample = open(root.path(), classes).unwrap().get(0).unwrap();
+        (
+            sample.mask.get_pixel(1, 2).0[0],
+            sample.mask.get_pixel(0, 0).0[0],
+        )
+    };
+    // The ignored value is the number of a class.
+    let classes = ClassMap::new((0..9).map(|value| (value, value)).chain([(10, 9)]));
+    assert_eq!(pixel(classes.clone().ignore_values([9])), (255, 7));
+    assert_eq!(pixel(classes.ignore(200).ignore_values([9])), (200, 7));
+}
+
+#[test]
 fn a_stray_value_names_file_place_and_expectation() {
     let root = tempfile::tempdir().unwrap();
     write_pairs(root.path());

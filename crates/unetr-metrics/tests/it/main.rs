@@ -4,4 +4,6 @@
 mod errors;
 mod golden;
 mod metric_set;
+mod metric_set_rules;
 mod properties;
+mod scores;

@@ -32,12 +32,25 @@ fn numbers_have_names() {
     let names: Vec<&str> = scores.keys().map(String::as_str).collect();
     let expected = [
         "accuracy",
+        "dice/background",
+        "dice/boundary",
+        "dice/pet",
         "iou/background",
         "iou/boundary",
         "iou/pet",
+        "iou_imagewise/background",
+        "iou_imagewise/boundary",
+        "iou_imagewise/pet",
         "loss",
         "mean_dice",
         "mean_iou",
+        "mean_iou_imagewise",
+        "precision/background",
+        "precision/boundary",
+        "precision/pet",
+        "recall/background",
+        "recall/boundary",
+        "recall/pet",
     ];
     assert_eq!(names, expected);
     assert_eq!(

@@ -40,6 +40,22 @@ proptest! {
     }
 
     #[test]
+    fn merging_classes_is_relabelling(pixels in pixels(), merged in [0..CLASSES, 0..CLASSES, 0..CLASSES, 0..CLASSES]) {
+        let relabelled: Vec<(u8, u8)> = pixels
+            .iter()
+            .map(|&(p, t)| (merged[p as usize] as u8, merged[t as usize] as u8))
+            .collect();
+        let (found, expected) = (matrix(&pixels).merged(&merged).unwrap(), matrix(&relabelled));
+        for truth in 0..found.classes() {
+            for prediction in 0..found.classes() {
+                prop_assert_eq!(found.count(truth, prediction), expected.count(truth, prediction));
+            }
+        }
+        prop_assert_eq!(found.pixels(), expected.pixels());
+        prop_assert_eq!(found.images(), expected.images());
+    }
+
+    #[test]
     fn scores_stay_within_their_bounds(pixels in pixels()) {
         let matrix = matrix(&pixels);
         let (iou, dice) = (matrix.iou(AbsentClass::Skip), matrix.dice(AbsentClass::Skip));

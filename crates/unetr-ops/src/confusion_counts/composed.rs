@@ -1,45 +1,53 @@
 use candle_core::{DType, Result, Tensor};
 
-use super::OP;
-use crate::OpError;
+use crate::predicted_classes;
 
-pub(super) fn confusion_counts(
+/// Elements that a product's operand should have at most: 64 MB of f32.
+const OPERAND: usize = 1 << 24;
+
+/// As [`image_confusion_counts`](super::image_confusion_counts), from Candle's operations, without
+/// reading anything on the host.
+///
+/// The matrix of an image is the product of the labels' indicators `[classes, pixels]` and the
+/// predictions' `[pixels, classes]`.
+pub(super) fn image_confusion_counts(
     logits: &Tensor,
     labels: &Tensor,
     ignore: Option<u32>,
-) -> Result<Vec<u64>> {
-    let classes = logits.dim(1)?;
-    // host sync: reads the predicted classes, a fraction of the logits' bytes, and the labels
-    let predictions: Vec<u32> = first_argmax(&logits.detach())?.flatten_all()?.to_vec1()?;
-    let labels: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-    let mut counts = vec![0; classes * classes];
-    for (label, prediction) in labels.into_iter().zip(predictions) {
-        if Some(label) == ignore.map(i64::from) {
-            continue;
-        }
-        match usize::try_from(label) {
-            Ok(row) if row < classes => counts[row * classes + prediction as usize] += 1,
-            _ => {
-                let op = OP;
-                return Err(OpError::Label { op, label, classes }.into());
-            }
-        }
+) -> Result<Tensor> {
+    let (batch, classes) = (labels.dim(0)?, logits.dim(1)?);
+    let flat = |xs: &Tensor| xs.reshape((batch, ()))?.to_dtype(DType::I64);
+    let labels = flat(&labels.to_device(logits.device())?)?;
+    let predictions = flat(&predicted_classes(logits)?)?;
+    // f32: exact sums of up to 2^24 ones, which the piece's length stays below.
+    let piece = (OPERAND / (batch * classes)).max(1);
+    let mut counts = Tensor::zeros((batch, classes * classes + 1), DType::U32, logits.device())?;
+    for start in (0..labels.dim(1)?).step_by(piece) {
+        let length = piece.min(labels.dim(1)? - start);
+        let labels = labels.narrow(1, start, length)?;
+        let predictions = predictions.narrow(1, start, length)?;
+        counts = (counts + piece_counts(&labels, &predictions, classes, ignore)?)?;
     }
     Ok(counts)
 }
 
-/// The class of highest score. Not `Tensor::argmax`, which leaves open which of several equal scores
-/// wins on a GPU.
-fn first_argmax(logits: &Tensor) -> Result<Tensor> {
-    let first = logits.narrow(1, 0, 1)?;
-    let mut best = first.contiguous()?;
-    let mut class = first.zeros_like()?.to_dtype(DType::U32)?;
-    for c in 1..logits.dim(1)? {
-        let candidate = logits.narrow(1, c, 1)?.contiguous()?;
-        let index = Tensor::full(c as u32, class.shape(), class.device())?;
-        let better = candidate.gt(&best)?;
-        class = better.where_cond(&index, &class)?;
-        best = better.where_cond(&candidate, &best)?;
-    }
-    Ok(class)
+fn piece_counts(
+    labels: &Tensor,
+    predictions: &Tensor,
+    classes: usize,
+    ignore: Option<u32>,
+) -> Result<Tensor> {
+    let (labels, predictions) = (labels.unsqueeze(1)?, predictions.unsqueeze(1)?);
+    let class = Tensor::arange(0, classes as i64, labels.device())?.reshape((1, classes, 1))?;
+    let keep = match ignore {
+        Some(ignore) => labels.ne(i64::from(ignore))?,
+        None => labels.ones_like()?,
+    };
+    let keep = keep.to_dtype(DType::F32)?;
+    let truth = labels.broadcast_eq(&class)?.to_dtype(DType::F32)?;
+    let predicted = predictions.broadcast_eq(&class)?.to_dtype(DType::F32)?;
+    let predicted = predicted.broadcast_mul(&keep)?;
+    let matrix = truth.matmul(&predicted.transpose(1, 2)?)?.flatten_from(1)?;
+    let strays = (keep.sum(2)? - matrix.sum_keepdim(1)?)?;
+    Tensor::cat(&[matrix, strays], 1)?.to_dtype(DType::U32)
 }

@@ -3,10 +3,10 @@ use rayon::prelude::*;
 
 use super::OP;
 use crate::OpError;
-use crate::cpu::{Real, vectorised};
+use crate::cpu::Real;
+use crate::predicted_classes::predict;
 
-/// Pixels whose best class is searched together: they stay in the L1 cache while every class's scores
-/// are read once, in order.
+/// Pixels that are counted together: their classes stay in the L1 cache.
 const BLOCK: usize = 1024;
 
 /// Pixels that one task counts.
@@ -21,23 +21,26 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// `[classes, classes]`: rows are labels, columns predictions.
-    pub(super) fn count<T, L>(self, logits: &[T], labels: &[L]) -> candle_core::Result<Vec<u64>>
+    /// `[batch, classes, classes]`: rows are labels, columns predictions.
+    pub(super) fn count<T, L>(self, logits: &[T], labels: &[L]) -> candle_core::Result<Vec<u32>>
     where
         T: Real,
         L: WithDType + Into<i64>,
     {
+        let tasks = self.pixels.div_ceil(TASK);
         let images = logits.par_chunks(self.classes * self.pixels);
-        let shares: Vec<Result<Vec<u64>, OpError>> = images
+        let shares: Vec<Result<Vec<u32>, OpError>> = images
             .zip(labels.par_chunks(self.pixels))
             .flat_map(|(image, labels)| {
                 let tasks = labels.par_chunks(TASK).enumerate();
                 tasks.map(move |(task, labels)| self.count_task(image, task * TASK, labels))
             })
             .collect();
-        let mut counts = vec![0; self.classes * self.classes];
-        for share in shares {
-            for (count, share) in counts.iter_mut().zip(share?) {
+        let cells = self.classes * self.classes;
+        let mut counts = vec![0; labels.len() / self.pixels * cells];
+        for (n, share) in shares.into_iter().enumerate() {
+            let image = &mut counts[n / tasks * cells..][..cells];
+            for (count, share) in image.iter_mut().zip(share?) {
                 *count += share;
             }
         }
@@ -50,12 +53,12 @@ impl Counter {
         image: &[T],
         first: usize,
         labels: &[L],
-    ) -> Result<Vec<u64>, OpError> {
+    ) -> Result<Vec<u32>, OpError> {
         let mut counts = vec![0; self.classes * self.classes];
         let (mut best, mut predictions) = ([T::zero(); BLOCK], [0; BLOCK]);
         for (block, labels) in labels.chunks(BLOCK).enumerate() {
             let (best, predictions) = (&mut best[..labels.len()], &mut predictions[..labels.len()]);
-            self.predict(image, first + block * BLOCK, best, predictions);
+            predict(image, self.pixels, first + block * BLOCK, best, predictions);
             for (&label, &prediction) in labels.iter().zip(&*predictions) {
                 if let Some(row) = self.row(label.into())? {
                     counts[row * self.classes + prediction as usize] += 1;
@@ -63,24 +66,6 @@ impl Counter {
             }
         }
         Ok(counts)
-    }
-
-    /// Writes the class of highest score, and that score, for pixels from `start` on.
-    fn predict<T: Real>(self, image: &[T], start: usize, best: &mut [T], predictions: &mut [u32]) {
-        let count = best.len();
-        let plane = |class: usize| &image[class * self.pixels + start..][..count];
-        best.copy_from_slice(plane(0));
-        predictions.fill(0);
-        vectorised!({
-            for class in 1..self.classes {
-                let pixels = predictions.iter_mut().zip(best.iter_mut());
-                for ((prediction, best), &score) in pixels.zip(plane(class)) {
-                    let better = score > *best;
-                    *best = if better { score } else { *best };
-                    *prediction = if better { class as u32 } else { *prediction };
-                }
-            }
-        });
     }
 
     /// The row of a label, unless it is to be ignored.

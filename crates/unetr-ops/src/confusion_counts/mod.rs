@@ -5,6 +5,7 @@ mod cpu;
 
 use candle_core::{DType, Result, Tensor};
 
+use crate::OpError;
 use crate::cpu::{for_real, runs_on_cpu, with_elements};
 use crate::labels::check_labels;
 
@@ -14,7 +15,8 @@ const OP: &str = "confusion_counts";
 /// the prediction is the class of highest score and of equal ones the lowest class. Pixels whose label
 /// is `ignore` are left out, whatever it is.
 ///
-/// The counts are on the host; other devices send predicted classes and labels there.
+/// The counts are on the host, where other devices send them;
+/// [`image_confusion_counts`] leaves them on the device.
 ///
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
@@ -35,21 +37,69 @@ const OP: &str = "confusion_counts";
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn confusion_counts(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -> Result<Vec<u64>> {
+    let counts = image_confusion_counts(logits, labels, ignore)?;
+    // host sync: reads a matrix of every image
+    let images: Vec<Vec<u32>> = counts.to_vec2()?;
+    let classes = logits.dim(1)?;
+    let mut total = vec![0; classes * classes];
+    for image in images {
+        if image[total.len()] > 0 {
+            return Err(stray_label(labels, classes, ignore)?.into());
+        }
+        for (total, count) in total.iter_mut().zip(image) {
+            *total += u64::from(count);
+        }
+    }
+    Ok(total)
+}
+
+/// The [`confusion_counts`] of each image of a batch, on the device of the logits: nothing waits for it
+/// until they are read.
+///
+/// # Shapes
+/// - `logits`: `[batch, classes, ..]`
+/// - `labels`: `[batch, ..]`, u8, u32 or i64
+/// - returns: `[batch, classes · classes + 1]`, u32: the matrix of each image, a row for each label, and
+///   last how many of its pixels have a label that is neither a class nor `ignore`
+///
+/// # Errors
+/// When the shapes do not fit. Labels that are no class are an error at once on the CPU only; the last
+/// number tells of them elsewhere.
+pub fn image_confusion_counts(
+    logits: &Tensor,
+    labels: &Tensor,
+    ignore: Option<u32>,
+) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     if !runs_on_cpu(logits) {
-        return composed::confusion_counts(logits, labels, ignore);
+        return composed::image_confusion_counts(logits, labels, ignore);
     }
     let (logits, labels) = (logits.detach().contiguous()?, labels.contiguous()?);
+    let (batch, classes) = (labels.dim(0)?, logits.dim(1)?);
     let counter = cpu::Counter {
-        pixels: labels.elem_count() / labels.dim(0)?,
-        classes: logits.dim(1)?,
+        pixels: labels.elem_count() / batch,
+        classes,
         ignore: ignore.map(i64::from),
     };
-    for_real!(logits, T => with_elements(&logits, |logits: &[T]| match labels.dtype() {
+    let counts = for_real!(logits, T => with_elements(&logits, |logits: &[T]| match labels.dtype() {
         DType::U8 => with_elements(&labels, |labels: &[u8]| counter.count(logits, labels)),
         DType::U32 => with_elements(&labels, |labels: &[u32]| counter.count(logits, labels)),
         _ => with_elements(&labels, |labels: &[i64]| counter.count(logits, labels)),
-    })??)
+    })??)?;
+    let matrices = Tensor::from_vec(counts, (batch, classes * classes), logits.device())?;
+    // The kernel refuses strays.
+    matrices.pad_with_zeros(1, 0, 1)
+}
+
+/// The error that names a label that is neither a class nor ignored.
+fn stray_label(labels: &Tensor, classes: usize, ignore: Option<u32>) -> Result<OpError> {
+    let labels: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
+    let valid =
+        |label: &i64| (0..classes as i64).contains(label) || Some(*label) == ignore.map(i64::from);
+    let stray = labels.into_iter().find(|label| !valid(label));
+    let label = stray.unwrap_or_default();
+    let op = OP;
+    Ok(OpError::Label { op, label, classes })
 }
 
 #[cfg(test)]
@@ -75,6 +125,11 @@ mod tests {
         (logits.unwrap(), labels.unwrap())
     }
 
+    /// As other devices compute it.
+    fn by_composition(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -> Result<Vec<u64>> {
+        confusion_counts(&logits.to_dtype(DType::F16)?, labels, ignore)
+    }
+
     #[test]
     fn the_kernel_agrees_with_candle() {
         // Blocks and stretches with and without a tail.
@@ -85,12 +140,14 @@ mod tests {
             [1, 3, 200, 164],
         ] {
             let (logits, labels) = batch(shape);
-            let expected = composed::confusion_counts(&logits, &labels, Some(255)).unwrap();
+            let counts = |counts: Result<Tensor>| counts.unwrap().to_vec2::<u32>().unwrap();
+            let composed = composed::image_confusion_counts(&logits, &labels, Some(255));
+            let expected = counts(composed);
             for dtype in [DType::F32, DType::F64, DType::F16] {
                 let logits = logits.to_dtype(dtype).unwrap();
                 for label_type in [DType::U8, DType::U32, DType::I64] {
                     let labels = labels.to_dtype(label_type).unwrap();
-                    let counts = confusion_counts(&logits, &labels, Some(255)).unwrap();
+                    let counts = counts(image_confusion_counts(&logits, &labels, Some(255)));
                     assert_eq!(counts, expected, "{shape:?} {dtype:?} {label_type:?}");
                 }
             }
@@ -138,7 +195,7 @@ mod tests {
     #[test]
     fn a_label_out_of_range_is_an_error() {
         let (logits, labels) = batch([2, 3, 9, 9]);
-        for counts in [confusion_counts, composed::confusion_counts] {
+        for counts in [confusion_counts, by_composition] {
             let error = counts(&logits, &labels, None).unwrap_err().to_string();
             assert!(
                 error.contains("label 255 is out of range for 3 classes"),
@@ -152,5 +209,47 @@ mod tests {
                 .to_string()
                 .contains("the labels has shape [1, 9, 9]")
         );
+    }
+
+    #[test]
+    fn each_image_has_its_own_counts() {
+        let (logits, labels) = batch([3, 4, 150, 130]);
+        let images = image_confusion_counts(&logits, &labels, Some(255)).unwrap();
+        let images = images.to_vec2::<u32>().unwrap();
+        let mut total = vec![0; 16];
+        for (n, image) in images.iter().enumerate() {
+            let (logits, labels) = (logits.narrow(0, n, 1), labels.narrow(0, n, 1));
+            let alone = confusion_counts(&logits.unwrap(), &labels.unwrap(), Some(255)).unwrap();
+            assert_eq!(image.len(), 17);
+            for (cell, &count) in alone.iter().enumerate() {
+                assert_eq!(u64::from(image[cell]), count, "image {n}, cell {cell}");
+                total[cell] += count;
+            }
+        }
+        assert_eq!(
+            confusion_counts(&logits, &labels, Some(255)).unwrap(),
+            total
+        );
+    }
+
+    #[test]
+    fn an_ignored_class_is_left_out() {
+        let (logits, labels) = batch([2, 3, 20, 20]);
+        let labels = labels.clamp(0u8, 2u8).unwrap();
+        for counts in [confusion_counts, by_composition] {
+            let all = counts(&logits, &labels, None).unwrap();
+            let kept = counts(&logits, &labels, Some(1)).unwrap();
+            assert!(all[3..6].iter().all(|&count| count > 0));
+            assert_eq!(kept, [&all[..3], &[0; 3], &all[6..]].concat());
+        }
+    }
+
+    #[test]
+    fn the_composition_counts_stray_labels_of_each_image() {
+        let logits = Tensor::zeros((2, 2, 4), DType::F32, &Device::Cpu).unwrap();
+        let labels = Tensor::new(&[[0i64, 1, 7, 1], [-1, 1 << 32, 9, 9]], &Device::Cpu).unwrap();
+        let counts = composed::image_confusion_counts(&logits, &labels, Some(9)).unwrap();
+        let counts = counts.to_vec2::<u32>().unwrap();
+        assert_eq!(counts, [[1, 0, 2, 0, 1], [0, 0, 0, 0, 2]]);
     }
 }

@@ -2,13 +2,39 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use unetr_data::DataLoader;
-use unetr_metrics::MetricSet;
+use unetr_metrics::{BatchCounts, MetricSet};
 use unetr_model::{Mode, SegmentationModel, no_grad};
+use unetr_ops::predicted_classes;
 
-use crate::{Loss, Result};
+use crate::{Loss, LossValue, Result};
+
+/// How many counts may wait on a device until they are read: 64 MB of them. With 3 classes those of
+/// a million images do, with 150 those of 700.
+const WAITING: usize = 1 << 24;
+
+/// What [`evaluate_images`] measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Means and scores over the data set by name, those of [`evaluate`].
+    pub scores: BTreeMap<String, f64>,
+    /// Every image's own score, in the order of the loader.
+    pub images: Vec<ImageScore>,
+}
+
+/// How well an image was predicted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageScore {
+    /// Where the sample stands in the data set.
+    pub index: usize,
+    /// Its mean IoU, see [`MetricSet::image_scores`]; none where all pixels are ignored.
+    pub mean_iou: Option<f64>,
+}
 
 /// Measures a network on a data set: the mean of the batches' losses as `loss` and its parts, and
 /// what `metrics` counts. `metrics` is reset first; `after_batch` is called after every batch.
+///
+/// On a GPU nothing is read back before the last batch, but where `metrics` has a boundary IoU or
+/// the counts of many classes and images would fill the memory.
 ///
 /// # Errors
 /// When a batch cannot be read or the network or the loss cannot be computed.
@@ -18,25 +44,82 @@ pub fn evaluate(
     loader: &DataLoader,
     metrics: &mut MetricSet,
     device: &Device,
-    mut after_batch: impl FnMut(),
+    after_batch: impl FnMut(),
 ) -> Result<BTreeMap<String, f64>> {
+    evaluate_images(model, loss, loader, metrics, device, after_batch)
+        .map(|evaluation| evaluation.scores)
+}
+
+/// As [`evaluate`], with the score of every image, to find the best and the worst.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_images(
+    model: &dyn SegmentationModel,
+    loss: &dyn Loss,
+    loader: &DataLoader,
+    metrics: &mut MetricSet,
+    device: &Device,
+    mut after_batch: impl FnMut(),
+) -> Result<Evaluation> {
     metrics.reset();
+    let mut losses = Losses::default();
+    let (mut indices, mut scores) = (Vec::new(), Vec::new());
+    let mut waiting: Vec<BatchCounts> = Vec::new();
     for batch in loader.epoch(0) {
         let batch = batch?.to_device(device)?;
         let logits = no_grad(|| model.forward(&batch.images, Mode::Eval))?.detach();
-        let value = loss.compute(&logits, &batch.masks)?;
-        // host sync: reads the loss and the labels
-        metrics.update_average("loss", scalar(&value.total)?);
-        for (name, part) in &value.parts {
-            metrics.update_average(name, scalar(part)?);
+        losses.push(&loss.compute(&logits, &batch.masks)?)?;
+        waiting.push(metrics.count(&logits, &batch.masks)?);
+        indices.extend(batch.indices);
+        let numbers: usize = waiting.iter().map(BatchCounts::waiting).sum();
+        if device.is_cpu() || numbers > WAITING {
+            scores.extend(metrics.add(waiting.drain(..))?);
         }
-        metrics.update(&logits, &batch.masks)?;
         after_batch();
     }
-    Ok(metrics.compute())
+    scores.extend(metrics.add(waiting)?);
+    for (name, value) in losses.read()? {
+        metrics.update_average(&name, value);
+    }
+    let images = indices.into_iter().zip(scores);
+    Ok(Evaluation {
+        scores: metrics.compute(),
+        images: images
+            .map(|(index, mean_iou)| ImageScore { index, mean_iou })
+            .collect(),
+    })
 }
 
-/// The most probable class of every pixel.
+/// Losses of batches and their parts, on their device.
+#[derive(Default)]
+struct Losses {
+    names: Vec<String>,
+    values: Vec<Tensor>,
+}
+
+impl Losses {
+    fn push(&mut self, value: &LossValue) -> Result<()> {
+        let parts = value.parts.iter().map(|(name, part)| (name.as_str(), part));
+        for (name, value) in parts.chain([("loss", &value.total)]) {
+            self.names.push(name.to_owned());
+            self.values.push(value.detach().to_dtype(DType::F64)?);
+        }
+        Ok(())
+    }
+
+    /// All of them in order, by name.
+    fn read(self) -> Result<impl Iterator<Item = (String, f64)>> {
+        let values = match &*self.values {
+            [] => Vec::new(),
+            // host sync: reads the losses of all batches at once
+            values => Tensor::stack(values, 0)?.to_vec1()?,
+        };
+        Ok(self.names.into_iter().zip(values))
+    }
+}
+
+/// The most probable class of every pixel; of equally probable ones the lowest, on every device.
 ///
 /// # Shapes
 /// - `images`: `[batch, channels, height, width]`
@@ -46,7 +129,7 @@ pub fn evaluate(
 /// When the network cannot take the images.
 pub fn predict_labels(model: &dyn SegmentationModel, images: &Tensor) -> Result<Tensor> {
     let logits = no_grad(|| model.forward(images, Mode::Eval))?.detach();
-    Ok(logits.argmax(1)?.to_dtype(DType::U8)?)
+    Ok(predicted_classes(&logits)?.to_dtype(DType::U8)?)
 }
 
 pub(super) fn scalar(value: &Tensor) -> Result<f64> {

@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod drills;
+mod evaluate;
 mod golden;
 mod history;
 mod killed;
