@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod checkpoints;
+mod gallery;
 mod golden;
 mod history;
 mod losses;
 mod optimizers;
+mod page;
 mod report;
+mod run_folder;
 mod schedule;
 mod trainer;
 mod training;
