@@ -1,17 +1,16 @@
-use std::io::{Cursor, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
-use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
+use super::picture::Picture;
 use super::predictions::{cells, check_sizes};
 use super::{Palette, PredictionSample};
 use crate::error::At;
 use crate::{Error, Result, files};
 
 const INDEX: &str = "gallery.json";
-const JPEG_QUALITY: u8 = 85;
 
 /// A prediction and how good it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,14 +100,6 @@ pub struct GalleryEntry {
     pub overlay: Picture,
 }
 
-/// A JPEG or PNG file of a gallery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Picture {
-    name: String,
-    bytes: Vec<u8>,
-}
-
 /// How a class is called and drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -180,13 +171,7 @@ impl Gallery {
             let store = |kind: &str, picture: &RgbImage, format: ImageFormat| {
                 let ending = format.extensions_str()[0];
                 let name = format!("step-{step:07}-{}-{place}-{kind}.{ending}", rank.name());
-                let path = folder.join(&name);
-                let bytes = match encode(picture, format) {
-                    Ok(bytes) => bytes,
-                    Err(source) => return Err(Error::Picture { path, source }),
-                };
-                files::write_whole(&path, &bytes)?;
-                Ok(Picture { name, bytes })
+                Picture::write(folder, name, picture, format)
             };
             entries.push(GalleryEntry {
                 rank,
@@ -256,13 +241,7 @@ impl Gallery {
     /// With the bytes of the pictures.
     fn load(mut self, folder: &Path) -> Result<Self> {
         for picture in self.entries.iter_mut().flat_map(GalleryEntry::pictures_mut) {
-            let path = folder.join(&picture.name);
-            picture.bytes = std::fs::read(&path).at(&path)?;
-            match image::guess_format(&picture.bytes) {
-                Ok(ImageFormat::Jpeg | ImageFormat::Png) => {}
-                Ok(_) => return Err(Error::PictureFormat { path }),
-                Err(source) => return Err(Error::Picture { path, source }),
-            }
+            picture.load(folder)?;
         }
         Ok(self)
     }
@@ -300,55 +279,4 @@ impl GalleryEntry {
             &mut self.overlay,
         ]
     }
-}
-
-impl Picture {
-    /// The name of the file.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The content of the file.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// JPEG or PNG.
-    pub(super) fn format(&self) -> ImageFormat {
-        image::guess_format(&self.bytes).unwrap_or(ImageFormat::Png)
-    }
-}
-
-impl TryFrom<String> for Picture {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        // A report shows what is named here, which must not be a file from elsewhere.
-        if Path::new(&name)
-            .file_name()
-            .is_none_or(|plain| plain != name.as_str())
-        {
-            return Err(format!("{name:?} is no plain file name"));
-        }
-        Ok(Self {
-            name,
-            bytes: Vec::new(),
-        })
-    }
-}
-
-impl From<Picture> for String {
-    fn from(picture: Picture) -> Self {
-        picture.name
-    }
-}
-
-fn encode(picture: &RgbImage, format: ImageFormat) -> image::ImageResult<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    if format == ImageFormat::Jpeg {
-        picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY))?;
-    } else {
-        picture.write_to(&mut bytes, format)?;
-    }
-    Ok(bytes.into_inner())
 }

@@ -7,14 +7,16 @@ mod gallery;
 mod html;
 mod overlay;
 mod palette;
+mod picture;
 mod predictions;
 mod sheet;
 mod ticks;
 
 pub use curves::draw_curves;
-pub use gallery::{Gallery, GalleryEntry, Picture, Rank, ScoredSample};
+pub use gallery::{Gallery, GalleryEntry, Rank, ScoredSample};
 pub use html::Report;
 pub use overlay::draw_overlay;
 pub use palette::Palette;
+pub use picture::Picture;
 pub use predictions::{PredictionSample, draw_predictions};
 pub use sheet::draw_sheet;

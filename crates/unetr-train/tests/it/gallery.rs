@@ -65,8 +65,11 @@ fn few_samples_are_shared_out_and_none_comes_twice() {
     assert_eq!(chosen(&[0.5], 3), [vec![0], vec![], vec![]]);
     assert_eq!(chosen(&[0.2, 0.9], 3), [vec![1], vec![], vec![0]]);
     assert_eq!(chosen(&[0.2, 0.9, 0.5], 3), [vec![1], vec![2], vec![0]]);
-    assert_eq!(chosen(&[], 3), [vec![], vec![], vec![]]);
-    assert_eq!(chosen(&[0.1, 0.2], 0), [vec![], vec![], vec![]]);
+    let none: [Vec<usize>; 3] = Default::default();
+    assert_eq!(
+        (chosen(&[], 3), chosen(&[0.1, 0.2], 0)),
+        (none.clone(), none)
+    );
     for length in 0..12 {
         let scores = vec![0.5; length];
         let mut all = chosen(&scores, 3).concat();
@@ -152,7 +155,7 @@ fn a_gallery_is_readable_while_it_is_replaced() {
         |step| Gallery::write(path, step, &samples(&[0.9, 0.1, 0.5]), 1, &palette()).unwrap();
     write(0);
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| (1..30).for_each(|step| drop(write(step))));
+        let writer = scope.spawn(|| (1..12).for_each(|step| drop(write(step))));
         while !writer.is_finished() {
             let gallery = Gallery::read(path).unwrap();
             let named = format!("step-{:07}-", gallery.step());
@@ -164,7 +167,7 @@ fn a_gallery_is_readable_while_it_is_replaced() {
             );
         }
     });
-    assert_eq!(Gallery::read(path).unwrap().step(), 29);
+    assert_eq!(Gallery::read(path).unwrap().step(), 11);
 }
 
 #[test]

@@ -71,9 +71,7 @@ fn write_gallery(run: &RunFolder, step: u64, name: &str, class: &str) {
         name: format!("{name} {index}"),
         score: f64::from(index) / 10.0,
         pictures: PredictionSample {
-            image: RgbImage::from_fn(256, 256, |x, y| {
-                Rgb([x as u8, y as u8, (x * y % 251) as u8])
-            }),
+            image: RgbImage::from_fn(256, 256, |x, y| Rgb([x as u8, y as u8, 128])),
             mask: GrayImage::from_fn(256, 256, |x, y| Luma([u8::from(x + y > 256)])),
             prediction: GrayImage::from_fn(256, 256, |x, _| Luma([u8::from(x > 128)])),
         },
@@ -219,12 +217,15 @@ fn the_headline_has_the_best_epoch_and_the_last_loss() {
         assert_eq!(
             figures,
             [
-                format!("Best validation mean IoU|{:.3}|epoch 3", 0.2 + 0.4 * better),
-                format!("Pixel accuracy|{:.3}|epoch 3", 0.4 + 0.4 * better),
-                format!("Last validation loss|{:.3}|epoch 3", 2.1 - better),
-                format!("Last training loss|{:.3}|epoch 3", 2.1 - better),
-                "Images per second|44.0|median".to_owned(),
-                "Time|38 s|".trim_end_matches('|').to_owned(),
+                format!(
+                    "Best validation mean IoU, |epoch 3|{:.3}",
+                    0.2 + 0.4 * better
+                ),
+                format!("Pixel accuracy, |epoch 3|{:.3}", 0.4 + 0.4 * better),
+                format!("Last validation loss, |epoch 3|{:.3}", 2.1 - better),
+                format!("Last training loss, |epoch 3|{:.3}", 2.1 - better),
+                "Images per second, |median|44.0".to_owned(),
+                "Time|38 s".to_owned(),
             ]
         );
         let status = elements(root, "p")
@@ -451,6 +452,37 @@ fn runs_are_compared() {
         );
         assert!(text(section("Classes")).contains("No evaluation yet"));
     });
+}
+
+#[test]
+fn a_run_without_validation_is_compared_by_what_it_has() {
+    let (folder, run) = whole();
+    let other = RunFolder::new(folder.path().join("train-only"));
+    fs::create_dir(other.path()).unwrap();
+    let mut file = HistoryFile::open(other.history()).unwrap();
+    let record = Record::new(1, 10)
+        .metric(Split::Train, "mean_iou", 0.25)
+        .metric(Split::Train, "loss", 1.5);
+    file.append(record).unwrap();
+    for folders in [[run.path(), other.path()], [other.path(), run.path()]] {
+        parse(&html(&folders), |root| {
+            let rows: Vec<String> = elements(elements(root, "tbody")[0], "tr")
+                .into_iter()
+                .map(text)
+                .collect();
+            let row = |name: &str| rows.iter().find(|row| row.starts_with(name)).unwrap();
+            assert!(
+                row("Best mean IoU").contains("0.250   epoch 1, train"),
+                "{rows:?}"
+            );
+            assert!(
+                row("Best mean IoU").contains("epoch 3, validation"),
+                "{rows:?}"
+            );
+            assert!(row("Last loss").contains('–'), "{rows:?}");
+            assert!(row("Last training loss").contains("1.500"), "{rows:?}");
+        });
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 
 use super::super::ticks::{Axis, Grain};
+use super::line::{Legend, Line};
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 284.0;
@@ -15,32 +16,10 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = 506.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 232.0;
-/// Longer lines are thinned out: finer than a pixel, nobody sees.
-const MOST_POINTS: usize = 600;
 /// Lines of more points have no markers, which would hide them.
 const MOST_MARKERS: usize = 40;
 /// Parts of the chart that show what was measured there.
 const MOST_READOUTS: usize = 60;
-
-/// Colours of the style sheet.
-const COLOURS: usize = 6;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stroke {
-    Solid,
-    Dashed,
-}
-
-/// A named line. Values that are not finite leave a gap.
-#[derive(Debug, Clone)]
-pub(super) struct Line {
-    pub(super) name: String,
-    pub(super) colour: usize,
-    pub(super) stroke: Stroke,
-    pub(super) points: Vec<(u64, f64)>,
-    /// A point to point out.
-    pub(super) mark: Option<(u64, f64)>,
-}
 
 /// A chart with its title and legend.
 #[derive(Debug, Clone)]
@@ -102,10 +81,10 @@ impl Chart {
     fn legend(&self) -> Markup {
         html! {
             ul.legend {
-                @for line in &self.lines {
+                @for line in self.lines.iter().filter(|line| line.legend == Legend::Listed) {
                     li {
                         svg.key viewBox="0 0 22 10" aria-hidden="true" {
-                            path class=(classes("line", line)) d="M1 5H21" {}
+                            path class=(line.style("line")) d="M1 5H21" {}
                         }
                         (line.name)
                     }
@@ -126,7 +105,7 @@ impl Chart {
                     (plot.horizontal.label(tick))
                 }
             }
-            text.tick x=(RIGHT) y=(HEIGHT) dy="-0.2em" text-anchor="end" { (self.x_title) }
+            text.tick x=(RIGHT) y=(BOTTOM + 8.0) dy="2.2em" text-anchor="end" { (self.x_title) }
         }
     }
 
@@ -137,7 +116,7 @@ impl Chart {
         let below = top < TOP + 24.0;
         let end = left > (LEFT + RIGHT) / 2.0;
         html! {
-            circle class=(classes("ring", line)) cx=(tenth(left)) cy=(tenth(top)) r="5" {}
+            circle class=(line.style("ring")) cx=(tenth(left)) cy=(tenth(top)) r="5" {}
             text.mark x=(tenth(left)) y=(tenth(top)) dx=(if end { "-0.5em" } else { "0.5em" })
                 dy=(if below { "1.5em" } else { "-0.7em" }) text-anchor=(if end { "end" } else { "start" })
                 { ((self.format)(y)) }
@@ -176,27 +155,29 @@ impl Chart {
         }
     }
 
+    /// The values there, or the last ones before.
     fn readout(&self, x: u64, place: f64, plot: &Plot) -> Markup {
         let end = place > (LEFT + RIGHT) / 2.0;
         let side = tenth(if end { place - 9.0 } else { place + 9.0 });
-        let values: Vec<(&Line, f64)> = self
+        let values: Vec<(&Line, (u64, f64))> = self
             .lines
             .iter()
-            .filter_map(|line| Some((line, line.points.iter().find(|point| point.0 == x)?.1)))
+            .filter_map(|line| Some((line, *line.points.iter().rfind(|point| point.0 <= x)?)))
             .collect();
         html! {
-            @for (line, value) in &values {
+            @for (line, (at, value)) in &values {
                 @if value.is_finite() {
-                    path class=(classes("dot", line)) d={ "M" (tenth(place)) " " (tenth(plot.y(*value))) "h0" } {}
+                    path class=(line.style("dot")) d={ "M" (tenth(plot.x(*at as f64))) " " (tenth(plot.y(*value))) "h0" } {}
                 }
             }
             text.read x=(side) y=(TOP) text-anchor=(if end { "end" } else { "start" }) {
                 tspan x=(side) dy="0.8em" { (self.x_title) " " (x) }
-                @for (line, value) in &values {
+                @for (line, (at, value)) in &values {
                     tspan x=(side) dy="1.3em" {
-                        tspan class=(classes("spot", line)) { "● " }
+                        tspan class=(line.style("spot")) { "● " }
                         @if self.lines.len() > 1 { (line.name) " " }
                         (((self.format)(*value)))
+                        @if *at != x { " at " (at) }
                     }
                 }
             }
@@ -234,7 +215,7 @@ impl Chart {
 }
 
 fn draw_line(line: &Line, plot: &Plot) -> Markup {
-    let points = thinned(&line.points);
+    let points = line.thinned();
     let mut path = String::new();
     let mut markers = String::new();
     for run in points.split(|point| !point.1.is_finite()) {
@@ -249,40 +230,9 @@ fn draw_line(line: &Line, plot: &Plot) -> Markup {
         }
     }
     html! {
-        path class=(classes("line", line)) d=(path) {}
-        @if !markers.is_empty() { path class=(classes("dot", line)) d=(markers) {} }
+        path class=(line.style("line")) d=(path) {}
+        @if !markers.is_empty() { path class=(line.style("dot")) d=(markers) {} }
     }
-}
-
-/// The lowest and the highest of each part of a long line.
-fn thinned(points: &[(u64, f64)]) -> Vec<(u64, f64)> {
-    if points.len() <= MOST_POINTS {
-        return points.to_vec();
-    }
-    let part = points.len().div_ceil(MOST_POINTS / 2);
-    let ends = |part: &[(u64, f64)]| {
-        let by_value = |a: &&(u64, f64), b: &&(u64, f64)| a.1.total_cmp(&b.1);
-        let mut ends: Vec<(u64, f64)> = part
-            .iter()
-            .min_by(by_value)
-            .into_iter()
-            .chain(part.iter().max_by(by_value))
-            .copied()
-            .collect();
-        ends.sort_by_key(|point| point.0);
-        ends.dedup();
-        ends
-    };
-    points.chunks(part).flat_map(ends).collect()
-}
-
-/// The style of a part of a line.
-fn classes(part: &str, line: &Line) -> String {
-    let dashed = match line.stroke {
-        Stroke::Solid => "",
-        Stroke::Dashed => " dashed",
-    };
-    format!("{part} c{}{dashed}", line.colour % COLOURS)
 }
 
 /// A place to a tenth of a unit.

@@ -5,7 +5,7 @@ use unetr_metrics::{ConfusionMatrix, Normalization};
 
 use super::numbers;
 use super::run::Run;
-use crate::{Evaluation, Palette};
+use crate::{Evaluation, Gallery, Palette};
 
 /// Larger matrices can't be read, and are shown as their largest confusions.
 const MOST_CLASSES: usize = 24;
@@ -19,7 +19,7 @@ pub(super) fn section(runs: &[Run]) -> Markup {
             @for run in runs {
                 @if runs.len() > 1 { h3.run { (run.name) } }
                 @match &run.evaluation {
-                    Some(evaluation) => (of(evaluation, run.gallery.as_ref().map(|gallery| gallery.palette()).as_ref())),
+                    Some(evaluation) => (of(evaluation, run.gallery.as_ref().map(Gallery::palette).as_ref())),
                     None => p.note { "No evaluation yet: evaluation.json is missing." },
                 }
             }

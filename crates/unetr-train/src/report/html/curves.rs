@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use super::chart::{Chart, Line, Stroke};
+use super::chart::Chart;
+use super::line::{Legend, Line, Stroke};
 use super::numbers;
 use super::run::Run;
 use super::status::State;
@@ -27,6 +28,7 @@ pub(super) fn section(runs: &[Run]) -> Markup {
             @if first.is_empty() && more.is_empty() {
                 p.note { "Nothing was measured yet: history.jsonl is missing or has no record." }
             }
+            @if runs.len() > 1 { p.lead { "Solid lines are of the validation set, dotted ones of the training set." } }
             div.charts {
                 @for (index, chart) in first.iter().enumerate() { (chart.draw(&format!("chart-{index}"))) }
             }
@@ -99,73 +101,65 @@ fn charts(runs: &[Run]) -> (Vec<Chart>, Vec<Chart>) {
     (first, more)
 }
 
-/// A line for each split, of each run.
+/// The lines of a metric: of every split of a run, or of every run.
 fn metric_lines(runs: &[Run], metric: &str, axis: &Horizontal) -> Vec<Line> {
-    let running = format!("{RUNNING}{metric}");
-    let mut lines = Vec::new();
-    for (index, run) in runs.iter().enumerate() {
-        let points = |split, name: &str| axis.points(run, |record| record.get(split, name));
-        let mut own = Vec::new();
-        for (colour, split) in [Split::Train, Split::Validation, Split::Test]
-            .into_iter()
-            .enumerate()
-        {
-            let name = numbers::title(&split.to_string());
-            own.push((name, colour, Stroke::Solid, points(split, metric)));
-        }
-        // In a comparison only where the training set was not evaluated.
-        if runs.len() == 1 || own[0].3.is_empty() {
-            let name = if own[0].3.is_empty() {
-                "Train"
-            } else {
-                "Train, while learning"
-            };
-            own.insert(
-                0,
-                (
-                    name.to_owned(),
-                    0,
-                    Stroke::Dashed,
-                    points(Split::Train, &running),
-                ),
-            );
-        }
-        own.retain(|line| !line.3.is_empty());
-        let single = own.len() == 1;
-        for (name, colour, stroke, points) in own {
-            let is_train = colour == 0;
-            let best = (metric == "mean_iou" && !is_train)
-                .then(|| best(&points))
-                .flatten();
-            lines.push(if runs.len() == 1 {
-                let stroke = if single { Stroke::Solid } else { stroke };
-                Line {
-                    name,
-                    colour,
-                    stroke,
-                    points,
-                    mark: best,
-                }
-            } else {
-                Line {
-                    name: if single {
-                        run.name.clone()
-                    } else {
-                        format!("{}, {}", run.name, name.to_lowercase())
-                    },
-                    colour: index,
-                    stroke: if is_train && !single {
-                        Stroke::Dashed
-                    } else {
-                        Stroke::Solid
-                    },
-                    points,
-                    mark: None,
-                }
-            });
+    match runs {
+        [run] => split_lines(run, metric, axis),
+        runs => {
+            let runs = runs.iter().enumerate();
+            runs.flat_map(|(colour, run)| run_lines(run, colour, metric, axis))
+                .collect()
         }
     }
+}
+
+/// A line for each split, and one of the means taken while the model learns.
+fn split_lines(run: &Run, metric: &str, axis: &Horizontal) -> Vec<Line> {
+    let train = axis.metric(run, Split::Train, metric);
+    let running = axis.metric(run, Split::Train, &format!("{RUNNING}{metric}"));
+    let running = if train.is_empty() {
+        Line::new("Train".to_owned(), 0, running)
+    } else {
+        Line {
+            stroke: Stroke::Dashed,
+            ..Line::new("Train, while learning".to_owned(), 0, running)
+        }
+    };
+    let mut lines = vec![running, Line::new("Train".to_owned(), 0, train)];
+    for (colour, split) in [(1, Split::Validation), (2, Split::Test)] {
+        let points = axis.metric(run, split, metric);
+        lines.push(Line {
+            mark: best(&points).filter(|_| metric == "mean_iou"),
+            ..Line::new(numbers::title(&split.to_string()), colour, points)
+        });
+    }
+    lines.retain(|line| !line.points.is_empty());
     lines
+}
+
+/// A line for what was held out and one for the training set, in the run's colour.
+fn run_lines(run: &Run, colour: usize, metric: &str, axis: &Horizontal) -> Vec<Line> {
+    let first = |of: &[(Split, &str)]| {
+        let points = of
+            .iter()
+            .map(|&(split, name)| axis.metric(run, split, name));
+        points.into_iter().find(|points| !points.is_empty())
+    };
+    let running = format!("{RUNNING}{metric}");
+    let train = first(&[(Split::Train, metric), (Split::Train, &running)]);
+    let held_out = first(&[(Split::Validation, metric), (Split::Test, metric)]);
+    let line = |points| Line::new(run.name.clone(), colour, points);
+    match (train, held_out) {
+        (Some(train), Some(held_out)) => {
+            let train = Line {
+                stroke: Stroke::Dashed,
+                legend: Legend::Omitted,
+                ..Line::new(format!("{}, train", run.name), colour, train)
+            };
+            vec![train, line(held_out)]
+        }
+        (one, other) => one.or(other).map(line).into_iter().collect(),
+    }
 }
 
 /// The IoU of every class, or of the lowest where there are many.
@@ -174,12 +168,9 @@ fn class_chart(run: &Run, metrics: &[&String], axis: &Horizontal) -> Option<Char
     let mut lines: Vec<Line> = metrics
         .iter()
         .enumerate()
-        .map(|(colour, metric)| Line {
-            name: metric[CLASS.len()..].to_owned(),
-            colour,
-            stroke: Stroke::Solid,
-            points: axis.points(run, |record| record.get(split, metric)),
-            mark: None,
+        .map(|(colour, metric)| {
+            let points = axis.metric(run, split, metric);
+            Line::new(metric[CLASS.len()..].to_owned(), colour, points)
         })
         .filter(|line| !line.points.is_empty())
         .collect();
@@ -243,6 +234,10 @@ impl Horizontal {
             .collect()
     }
 
+    fn metric(&self, run: &Run, split: Split, name: &str) -> Vec<(u64, f64)> {
+        self.points(run, |record| record.get(split, name))
+    }
+
     fn chart(&self, title: String, lines: Vec<Line>) -> Chart {
         Chart {
             title,
@@ -261,12 +256,9 @@ impl Horizontal {
         value: impl Fn(&Record) -> f64,
         format: fn(f64) -> String,
     ) -> Option<Chart> {
-        let line = |(colour, run): (usize, &Run)| Line {
-            name: run.name.clone(),
-            colour,
-            stroke: Stroke::Solid,
-            points: self.points(run, |record| Some(value(record))),
-            mark: None,
+        let line = |(colour, run): (usize, &Run)| {
+            let points = self.points(run, |record| Some(value(record)));
+            Line::new(run.name.clone(), colour, points)
         };
         let lines: Vec<Line> = runs.iter().enumerate().map(line).collect();
         let measured = lines

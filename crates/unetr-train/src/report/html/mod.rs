@@ -7,6 +7,7 @@
 mod chart;
 mod classes;
 mod curves;
+mod line;
 mod machine;
 mod numbers;
 mod page;

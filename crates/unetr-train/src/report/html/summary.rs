@@ -26,7 +26,7 @@ struct Figure {
 
 /// The numbers of one run, large.
 pub(super) fn section(run: &Run) -> Markup {
-    let figures: Vec<Figure> = figures(run, &[])
+    let figures: Vec<Figure> = figures(run, Some(run.split()), &[])
         .into_iter()
         .filter(|figure| figure.value.is_some())
         .collect();
@@ -35,7 +35,7 @@ pub(super) fn section(run: &Run) -> Markup {
             dl.figures {
                 @for figure in &figures {
                     div {
-                        dt { (figure.name) @if !figure.note.is_empty() { ", " (figure.note) } }
+                        dt { (figure.name) @if !figure.note.is_empty() { ", " span { (figure.note) } } }
                         dd { (figure.text) }
                     }
                 }
@@ -47,7 +47,12 @@ pub(super) fn section(run: &Run) -> Markup {
 /// The numbers of several runs, side by side; the best of each row stands out.
 pub(super) fn comparison(runs: &[Run]) -> Markup {
     let classes = class_metrics(runs);
-    let columns: Vec<Vec<Figure>> = runs.iter().map(|run| figures(run, &classes)).collect();
+    let split = runs.first().map(Run::split);
+    let common = split.filter(|&split| runs.iter().all(|run| run.split() == split));
+    let columns: Vec<Vec<Figure>> = runs
+        .iter()
+        .map(|run| figures(run, common, &classes))
+        .collect();
     let rows = columns.first().map_or(0, Vec::len);
     let measured = |&row: &usize| columns.iter().any(|figures| figures[row].value.is_some());
     html! {
@@ -67,7 +72,7 @@ pub(super) fn comparison(runs: &[Run]) -> Markup {
                             @for run in runs { td { (pill(run)) br; small { (run.status.progress()) } } }
                         }
                         @for row in (0..rows).filter(measured) {
-                            @let best = best(columns.iter().map(|figures| &figures[row]));
+                            @let best = best(&columns.iter().map(|figures| &figures[row]).collect::<Vec<_>>());
                             tr {
                                 th scope="row" { (columns[0][row].name) }
                                 @for figures in &columns {
@@ -92,16 +97,15 @@ pub(super) fn pill(run: &Run) -> Markup {
 }
 
 /// The best value of a row, where they differ.
-fn best<'a>(figures: impl Iterator<Item = &'a Figure> + Clone) -> Option<f64> {
-    let better = figures.clone().next()?.better;
+fn best(figures: &[&Figure]) -> Option<f64> {
     let values = || {
         figures
-            .clone()
+            .iter()
             .filter_map(|figure| figure.value)
             .filter(|value| value.is_finite())
     };
     let (lowest, highest) = (values().reduce(f64::min)?, values().reduce(f64::max)?);
-    match better {
+    match figures.first()?.better {
         _ if lowest == highest => None,
         Better::Higher => Some(highest),
         Better::Lower => Some(lowest),
@@ -125,61 +129,74 @@ fn class_metrics(runs: &[Run]) -> Vec<String> {
     names
 }
 
-/// The same figures in the same order for every run.
-fn figures(run: &Run, classes: &[String]) -> Vec<Figure> {
+/// The same figures in the same order for every run. `common` is the split that all runs are judged by, if it is one.
+fn figures(run: &Run, common: Option<Split>, classes: &[String]) -> Vec<Figure> {
     let split = run.split();
     let records = run.history.records();
-    let with = |metric: &'static str| {
-        records
-            .iter()
-            .filter_map(move |record| Some((record, record.get(split, metric)?)))
+    let of = common.map_or_else(String::new, |split| format!("{split} "));
+    let figure =
+        |name: String, found: Option<(&Record, f64)>, format: fn(f64) -> String, better| Figure {
+            name,
+            value: found.map(|found| found.1),
+            text: found.map_or_else(none, |found| format(found.1)),
+            note: found.map_or_else(String::new, |(record, _)| match common {
+                Some(_) => format!("epoch {}", record.epoch),
+                None => format!("epoch {}, {split}", record.epoch),
+            }),
+            better,
+        };
+    let measured = |split, metric: &str| -> Vec<(&Record, f64)> {
+        let pair = |record| Some((record, Record::get(record, split, metric)?));
+        records.iter().filter_map(pair).collect()
     };
-    let best = with("mean_iou")
+    let best = measured(split, "mean_iou")
+        .into_iter()
         .filter(|pair| pair.1.is_finite())
         .reduce(|best, pair| if pair.1 > best.1 { pair } else { best });
     let at_best = |metric: &str| Some((best?.0, best?.0.get(split, metric)?));
-    let epoch = |record: &Record| format!("epoch {}", record.epoch);
+    let last = |split, metric: &str| measured(split, metric).pop();
 
-    let mut figures = vec![Figure {
-        name: format!("Best {split} mean IoU"),
-        value: best.map(|best| best.1),
-        text: best.map_or_else(none, |best| numbers::score(best.1)),
-        note: best.map_or_else(String::new, |best| epoch(best.0)),
-        better: Better::Higher,
-    }];
-    let score = |name: String, found: Option<(&Record, f64)>| Figure {
-        name,
-        value: found.map(|found| found.1),
-        text: found.map_or_else(none, |found| numbers::score(found.1)),
-        note: found.map_or_else(String::new, |found| epoch(found.0)),
-        better: Better::Higher,
-    };
-    let accuracy = at_best("accuracy").or_else(|| with("accuracy").last());
-    figures.push(score("Pixel accuracy".to_owned(), accuracy));
+    let mut figures = vec![
+        figure(
+            format!("Best {of}mean IoU"),
+            best,
+            numbers::score,
+            Better::Higher,
+        ),
+        figure(
+            "Pixel accuracy".to_owned(),
+            at_best("accuracy").or_else(|| last(split, "accuracy")),
+            numbers::score,
+            Better::Higher,
+        ),
+    ];
     for class in classes {
-        figures.push(score(
+        let iou = at_best(&format!("iou/{class}"));
+        figures.push(figure(
             format!("IoU of {class}"),
-            at_best(&format!("iou/{class}")),
+            iou,
+            numbers::score,
+            Better::Higher,
         ));
     }
-    let loss = |name: String, found: Option<(&Record, f64)>| Figure {
-        name,
-        value: found.map(|found| found.1),
-        text: found.map_or_else(none, |found| numbers::number(found.1)),
-        note: found.map_or_else(String::new, |found| epoch(found.0)),
-        better: Better::Lower,
-    };
-    if split != Split::Train {
-        figures.push(loss(format!("Last {split} loss"), with("loss").last()));
-    }
-    let training = records.iter().filter_map(|record| {
-        let measured = record
-            .get(Split::Train, "running_loss")
-            .or_else(|| record.get(Split::Train, "loss"));
-        Some((record, measured?))
-    });
-    figures.push(loss("Last training loss".to_owned(), training.last()));
-    figures.extend([speed(records), time(run)]);
+    let held_out = last(split, "loss").filter(|_| split != Split::Train);
+    let training = last(Split::Train, "running_loss").or_else(|| last(Split::Train, "loss"));
+    figures.extend([
+        figure(
+            format!("Last {of}loss"),
+            held_out,
+            numbers::number,
+            Better::Lower,
+        ),
+        figure(
+            "Last training loss".to_owned(),
+            training,
+            numbers::number,
+            Better::Lower,
+        ),
+        speed(records),
+        time(run),
+    ]);
     figures
 }
 
