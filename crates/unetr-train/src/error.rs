@@ -144,6 +144,29 @@ pub enum Error {
         /// Width and height of the classes.
         classes: (u32, u32),
     },
+    /// A picture could not be written or is damaged.
+    #[error("{path}: {source}", path = path.display())]
+    Picture {
+        /// The picture.
+        path: PathBuf,
+        /// What the format's library said.
+        source: image::ImageError,
+    },
+    /// A picture of a gallery has a format that not every browser shows.
+    #[error("{path}: neither JPEG nor PNG; convert it, or write the gallery again", path = path.display())]
+    PictureFormat {
+        /// The picture.
+        path: PathBuf,
+    },
+    /// A folder to report on holds no run.
+    #[error(
+        "{path}: no config.json and no history.jsonl; expected the folder of a training run",
+        path = path.display()
+    )]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The loss or the norm of its gradients became NaN or infinite.
     /// [`Trainer::fit`](crate::Trainer::fit) says what state is left.
     #[error(

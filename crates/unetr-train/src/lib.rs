@@ -2,11 +2,13 @@
 
 mod checkpoint;
 mod error;
+mod files;
 mod history;
 mod loss;
 mod number;
 mod optimizer;
 mod report;
+mod run_folder;
 mod schedule;
 mod trainer;
 
@@ -16,11 +18,13 @@ pub use history::{History, HistoryFile, Record, Split};
 pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
 pub use optimizer::{Adam, AdamConfig, External, Optimizer};
 pub use report::{
-    Palette, PredictionSample, draw_curves, draw_overlay, draw_predictions, draw_sheet,
+    Gallery, GalleryEntry, Palette, Picture, PredictionSample, Rank, Report, ScoredSample,
+    draw_curves, draw_overlay, draw_predictions, draw_sheet,
 };
+pub use run_folder::{BuildProfile, Environment, Evaluation, RunFolder};
 pub use schedule::Schedule;
 pub use trainer::{
-    Callback, EarlyStopping, EmaConfig, Evaluation, ImageScore, LogLines, Outcome, Plan,
+    Callback, DatasetScores, EarlyStopping, EmaConfig, ImageScore, LogLines, Outcome, Plan,
     ProgressBars, StepReport, StopSignal, Trainer, TrainerConfig, console_progress, evaluate,
     evaluate_images, predict_labels,
 };

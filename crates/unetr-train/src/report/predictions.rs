@@ -57,16 +57,7 @@ pub struct PredictionSample {
 /// ```
 pub fn draw_predictions(samples: &[PredictionSample], palette: &Palette) -> Result<RgbImage> {
     for (index, sample) in samples.iter().enumerate() {
-        let size = sample.image.dimensions();
-        let (mask, prediction) = (sample.mask.dimensions(), sample.prediction.dimensions());
-        if mask != size || prediction != size || size.0 == 0 || size.1 == 0 {
-            return Err(Error::SampleSize {
-                index,
-                image: size,
-                mask,
-                prediction,
-            });
-        }
+        check_sizes(index, sample)?;
     }
     let rows: u32 = samples
         .iter()
@@ -92,8 +83,23 @@ pub fn draw_predictions(samples: &[PredictionSample], palette: &Palette) -> Resu
     Ok(canvas.finish())
 }
 
+/// Refuses a sample whose pictures differ in size or are empty.
+pub(super) fn check_sizes(index: usize, sample: &PredictionSample) -> Result<()> {
+    let image = sample.image.dimensions();
+    let (mask, prediction) = (sample.mask.dimensions(), sample.prediction.dimensions());
+    if mask != image || prediction != image || image.0 == 0 || image.1 == 0 {
+        return Err(Error::SampleSize {
+            index,
+            image,
+            mask,
+            prediction,
+        });
+    }
+    Ok(())
+}
+
 /// The five pictures of a sample, scaled to a cell.
-fn cells(sample: &PredictionSample, palette: &Palette) -> Result<[RgbImage; 5]> {
+pub(super) fn cells(sample: &PredictionSample, palette: &Palette) -> Result<[RgbImage; 5]> {
     let (width, height) = fit(sample.image.dimensions());
     let image = image::imageops::resize(&sample.image, width, height, FilterType::CatmullRom);
     let beside_and_over = |classes: &GrayImage| -> Result<[RgbImage; 2]> {

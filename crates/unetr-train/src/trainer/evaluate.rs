@@ -14,7 +14,7 @@ const WAITING: usize = 1 << 24;
 
 /// What [`evaluate_images`] measured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evaluation {
+pub struct DatasetScores {
     /// Means and scores over the data set by name, those of [`evaluate`].
     pub scores: BTreeMap<String, f64>,
     /// Every image's own score, in the order of the loader.
@@ -61,7 +61,7 @@ pub fn evaluate_images(
     metrics: &mut MetricSet,
     device: &Device,
     mut after_batch: impl FnMut(),
-) -> Result<Evaluation> {
+) -> Result<DatasetScores> {
     metrics.reset();
     let mut losses = Losses::default();
     let (mut indices, mut scores) = (Vec::new(), Vec::new());
@@ -83,7 +83,7 @@ pub fn evaluate_images(
         metrics.update_average(&name, value);
     }
     let images = indices.into_iter().zip(scores);
-    Ok(Evaluation {
+    Ok(DatasetScores {
         scores: metrics.compute(),
         images: images
             .map(|(index, mean_iou)| ImageScore { index, mean_iou })

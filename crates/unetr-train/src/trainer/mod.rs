@@ -15,7 +15,7 @@ mod stop;
 
 pub use callback::{Callback, Plan, StepReport};
 pub use config::{EarlyStopping, EmaConfig, TrainerConfig};
-pub use evaluate::{Evaluation, ImageScore, evaluate, evaluate_images, predict_labels};
+pub use evaluate::{DatasetScores, ImageScore, evaluate, evaluate_images, predict_labels};
 pub use fit::{Outcome, Trainer};
 pub use progress::{LogLines, ProgressBars, console_progress};
 pub use stop::StopSignal;

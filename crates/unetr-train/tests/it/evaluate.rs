@@ -1,4 +1,4 @@
-//! Evaluation of a network that is known pixel by pixel.
+//! DatasetScores of a network that is known pixel by pixel.
 
 use candle_core::{DType, Device, Tensor};
 use image::{GrayImage, Luma, Rgb, RgbImage};
@@ -6,7 +6,7 @@ use unetr_data::{Compose, DataLoader, DataLoaderConfig, Dataset, Normalize, Samp
 use unetr_metrics::{BoundaryIou, MetricSet};
 use unetr_model::SegmentationModel;
 use unetr_ops::Mode;
-use unetr_train::{Evaluation, Loss, SumLoss, evaluate, evaluate_images, predict_labels};
+use unetr_train::{DatasetScores, Loss, SumLoss, evaluate, evaluate_images, predict_labels};
 
 const SIZE: u32 = 16;
 const SAMPLES: usize = 7;
@@ -55,7 +55,7 @@ fn metrics() -> MetricSet {
         .unwrap()
 }
 
-fn evaluated() -> Evaluation {
+fn evaluated() -> DatasetScores {
     let mut metrics = metrics();
     let loss = SumLoss::tutorial();
     evaluate_images(
@@ -115,7 +115,7 @@ fn a_pass_equals_its_batches_one_by_one() {
 
 #[test]
 fn images_are_scored_by_themselves() {
-    let Evaluation { scores, images } = evaluated();
+    let DatasetScores { scores, images } = evaluated();
     let indices: Vec<usize> = images.iter().map(|score| score.index).collect();
     assert_eq!(indices, (0..SAMPLES).collect::<Vec<_>>());
     let images: Vec<f64> = images.iter().map(|score| score.mean_iou.unwrap()).collect();

@@ -4,12 +4,15 @@
 mod checkpoints;
 mod drills;
 mod evaluate;
+mod gallery;
 mod golden;
 mod history;
 mod killed;
 mod losses;
 mod optimizers;
+mod page;
 mod report;
+mod run_folder;
 mod schedule;
 mod trainer;
 mod training;

@@ -1,0 +1,33 @@
+//! Files that are whole or not there, for those who read while a run goes on.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Result;
+use crate::error::At;
+
+/// Writes a file aside, flushes it and gives it its name.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut aside = OsString::from(path);
+    aside.push(".tmp");
+    let aside = PathBuf::from(aside);
+    let mut file = File::create(&aside).at(&aside)?;
+    file.write_all(bytes).at(&aside)?;
+    file.sync_all().at(&aside)?;
+    std::fs::rename(&aside, path).at(path)
+}
+
+/// Writes a value as JSON, as [`write_whole`] does.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    write_whole(path, &serde_json::to_vec_pretty(value).at(path)?)
+}
+
+/// Reads a value from JSON.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    serde_json::from_slice(&std::fs::read(path).at(path)?).at(path)
+}

@@ -1,0 +1,173 @@
+//! The confusion matrix and the scores of every class.
+
+use maud::{Markup, html};
+use unetr_metrics::{ConfusionMatrix, Normalization};
+
+use super::numbers;
+use super::run::Run;
+use crate::{Evaluation, Gallery, Palette};
+
+/// Larger matrices can't be read, and are shown as their largest confusions.
+const MOST_CLASSES: usize = 24;
+const CONFUSIONS: usize = 20;
+
+/// The section of all runs' classes.
+pub(super) fn section(runs: &[Run]) -> Markup {
+    html! {
+        section {
+            h2 { "Classes" }
+            @for run in runs {
+                @if runs.len() > 1 { h3.run { (run.name) } }
+                @match &run.evaluation {
+                    Some(evaluation) => (of(evaluation, run.gallery.as_ref().map(Gallery::palette).as_ref())),
+                    None => p.note { "No evaluation yet: evaluation.json is missing." },
+                }
+            }
+        }
+    }
+}
+
+fn of(evaluation: &Evaluation, palette: Option<&Palette>) -> Markup {
+    let matrix = &evaluation.confusion_matrix;
+    html! {
+        p.lead {
+            "The " (evaluation.split) " set after epoch " (evaluation.epoch) ": "
+            (numbers::grouped(matrix.images())) " photos, " (numbers::grouped(matrix.pixels())) " pixels."
+        }
+        div.pair {
+            (scores(evaluation, palette))
+            @if matrix.classes() <= MOST_CLASSES { (whole(evaluation)) } @else { (largest(evaluation)) }
+        }
+    }
+}
+
+/// A row for each class.
+fn scores(evaluation: &Evaluation, palette: Option<&Palette>) -> Markup {
+    let (matrix, absent) = (&evaluation.confusion_matrix, evaluation.absent_class());
+    let columns = [
+        matrix.iou(absent),
+        matrix.dice(absent),
+        matrix.precision(absent),
+        matrix.recall(absent),
+    ];
+    let means = [
+        matrix.mean_iou(absent),
+        matrix.mean_dice(absent),
+        matrix.mean_precision(absent),
+        matrix.mean_recall(absent),
+    ];
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Scores of the classes" {
+            table.numbers {
+                caption { "Scores" }
+                thead { tr {
+                    th scope="col" { "Class" }
+                    @for name in ["IoU", "Dice", "Precision", "Recall", "Pixels"] { th scope="col" { (name) } }
+                } }
+                tbody {
+                    @for (class, name) in evaluation.class_names.iter().enumerate() {
+                        tr {
+                            th scope="row" { (swatch(palette, class)) (name) }
+                            @for (column, scores) in columns.iter().enumerate() {
+                                @let score = scores[class];
+                                td class=(if column == 0 { "bar" } else { "plain" })
+                                    style={ "--v:" (score.unwrap_or(0.0)) } {
+                                    (score.map_or_else(|| "–".to_owned(), numbers::score))
+                                }
+                            }
+                            td { (numbers::percent(truths(matrix, class) as f64 / matrix.pixels().max(1) as f64)) }
+                        }
+                    }
+                }
+                tfoot { tr {
+                    th scope="row" { "Mean" }
+                    @for mean in means { td { (numbers::score(mean)) } }
+                    td {}
+                } }
+            }
+        }
+    }
+}
+
+/// The whole matrix, every row divided by its pixels.
+fn whole(evaluation: &Evaluation) -> Markup {
+    let matrix = &evaluation.confusion_matrix;
+    let names = &evaluation.class_names;
+    let rows = matrix.compute(Normalization::Recall);
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Confusion matrix" {
+            table.matrix {
+                caption { "Confusion matrix: the share of a true class that was predicted as each" }
+                thead { tr {
+                    td { "True ↓ predicted →" }
+                    @for name in names { th scope="col" { (name) } }
+                } }
+                tbody {
+                    @for (truth, (name, row)) in names.iter().zip(&rows).enumerate() {
+                        tr {
+                            th scope="row" { (name) }
+                            @for (prediction, (other, share)) in names.iter().zip(row).enumerate() {
+                                td class=(if truth == prediction { "right" } else { "wrong" }) style={ "--v:" (share) }
+                                    title={ (numbers::grouped(matrix.count(truth, prediction))) " pixels of " (name)
+                                        " predicted as " (other) } { (numbers::percent(*share)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The confusions of most pixels.
+fn largest(evaluation: &Evaluation) -> Markup {
+    let matrix = &evaluation.confusion_matrix;
+    let names = &evaluation.class_names;
+    let classes = 0..matrix.classes();
+    let mut confusions: Vec<(u64, usize, usize)> = classes
+        .clone()
+        .flat_map(|truth| classes.clone().map(move |prediction| (truth, prediction)))
+        .filter(|(truth, prediction)| truth != prediction)
+        .map(|(truth, prediction)| (matrix.count(truth, prediction), truth, prediction))
+        .filter(|confusion| confusion.0 > 0)
+        .collect();
+    confusions
+        .sort_by_key(|&(count, truth, prediction)| (std::cmp::Reverse(count), truth, prediction));
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Largest confusions" {
+            table.numbers {
+                caption { "Largest confusions" }
+                thead { tr {
+                    @for name in ["True", "Predicted", "Pixels", "Of the class"] { th scope="col" { (name) } }
+                } }
+                tbody {
+                    @for &(count, truth, prediction) in confusions.iter().take(CONFUSIONS) {
+                        tr {
+                            th scope="row" { (names[truth]) }
+                            th scope="row" { (names[prediction]) }
+                            td { (numbers::grouped(count)) }
+                            td { (numbers::percent(count as f64 / truths(matrix, truth) as f64)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The pixels of a true class.
+fn truths(matrix: &ConfusionMatrix, class: usize) -> u64 {
+    (0..matrix.classes())
+        .map(|prediction| matrix.count(class, prediction))
+        .sum()
+}
+
+/// The colour in which pictures show a class.
+pub(super) fn swatch(palette: Option<&Palette>, class: usize) -> Markup {
+    let colour = palette.and_then(|palette| Some(palette.classes().get(class)?.1.0));
+    html! {
+        @if let Some([red, green, blue]) = colour {
+            span.swatch style={ "--c:rgb(" (red) " " (green) " " (blue) ")" } {}
+        }
+    }
+}

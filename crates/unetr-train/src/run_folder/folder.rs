@@ -1,0 +1,72 @@
+use std::path::{Path, PathBuf};
+
+/// The folder of a training run, and what its files are called.
+///
+/// ```text
+/// runs/pets/
+///     config.json         settings, model, classes: any JSON object
+///     environment.json    Environment: the machine and the program
+///     history.jsonl       HistoryFile: a record per epoch
+///     evaluation.json     Evaluation: the confusion matrix of the last evaluation
+///     gallery/            Gallery: the best, median and worst predictions
+///     checkpoints/        Checkpoints
+///     report.html         Report: all of it to look at
+/// ```
+///
+/// # Examples
+/// ```
+/// # use unetr_train::RunFolder;
+/// let run = RunFolder::new("runs/pets");
+/// assert!(run.history().ends_with("runs/pets/history.jsonl"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// The run of this folder, which need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of everything the run is made of.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.json")
+    }
+
+    /// The file of the machine and the program, an [`Environment`](crate::Environment).
+    pub fn environment(&self) -> PathBuf {
+        self.path.join("environment.json")
+    }
+
+    /// The file of what was measured, a [`HistoryFile`](crate::HistoryFile).
+    pub fn history(&self) -> PathBuf {
+        self.path.join("history.jsonl")
+    }
+
+    /// The file of the last evaluation, an [`Evaluation`](crate::Evaluation).
+    pub fn evaluation(&self) -> PathBuf {
+        self.path.join("evaluation.json")
+    }
+
+    /// The folder of pictures, a [`Gallery`](crate::Gallery).
+    pub fn gallery(&self) -> PathBuf {
+        self.path.join("gallery")
+    }
+
+    /// The folder of [`Checkpoints`](crate::Checkpoints).
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The file of the [`Report`](crate::Report).
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+}
