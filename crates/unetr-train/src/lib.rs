@@ -14,7 +14,12 @@ pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Reten
 pub use error::{Error, Result};
 pub use history::{History, HistoryFile, Record, Split};
 pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
-pub use optimizer::{Adam, AdamConfig, External, Optimizer};
+pub use optimizer::{
+    AdadeltaConfig, AdagradConfig, Adam, AdamConfig, AdamWConfig, AdamaxConfig, CandleAdamConfig,
+    CandleAdamWConfig, DecayKind, DecayOn, External, GroupRule, NAdamConfig, Optimizer,
+    OptimizerConfig, ParameterGroups, ParameterSettings, RAdamConfig, RmsPropConfig, SgdConfig,
+    Training,
+};
 pub use report::{
     Palette, PredictionSample, draw_curves, draw_overlay, draw_predictions, draw_sheet,
 };
