@@ -23,7 +23,7 @@ pub use optimizer::{
 pub use report::{
     Palette, PredictionSample, draw_curves, draw_overlay, draw_predictions, draw_sheet,
 };
-pub use schedule::Schedule;
+pub use schedule::{RunSpan, Schedule, ScheduleConfig, SchedulePart};
 pub use trainer::{
     Callback, LogLines, Outcome, Plan, ProgressBars, StepReport, StopSignal, Trainer,
     TrainerConfig, console_progress, evaluate, predict_labels,
