@@ -8,6 +8,7 @@ mod number;
 mod optimizer;
 mod report;
 mod schedule;
+mod tensorboard;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Retention};
@@ -24,6 +25,7 @@ pub use report::{
     Palette, PredictionSample, draw_curves, draw_overlay, draw_predictions, draw_sheet,
 };
 pub use schedule::{RunSpan, Schedule, ScheduleConfig, SchedulePart};
+pub use tensorboard::{EventWriter, TensorBoard};
 pub use trainer::{
     Callback, LogLines, Outcome, Plan, ProgressBars, StepReport, StopSignal, Trainer,
     TrainerConfig, console_progress, evaluate, predict_labels,

@@ -9,6 +9,7 @@ mod optimizer_config;
 mod optimizers;
 mod report;
 mod schedule;
+mod tensorboard;
 mod trainer;
 mod training;
 
