@@ -122,6 +122,26 @@ pub enum Error {
         /// What would make sense.
         expected: &'static str,
     },
+    /// A number of a configuration that has a name of its own is out of range.
+    #[error("{what} is {found}, expected {expected}")]
+    Setting {
+        /// The setting and whose it is.
+        what: String,
+        /// Its value.
+        found: String,
+        /// What would make sense.
+        expected: &'static str,
+    },
+    /// A pattern of parameter names matches none.
+    #[error("the pattern {pattern:?} matches none of {parameters} parameters; near it are: {near}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// How many parameters there are.
+        parameters: usize,
+        /// Names and patterns that are like it and match something.
+        near: String,
+    },
     /// A picture of predictions was asked for without a sample or with masks of another size.
     #[error(
         "sample {index}: image, mask and prediction are {image:?}, {mask:?} and {prediction:?}; expected one size, not empty"

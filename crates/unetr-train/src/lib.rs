@@ -10,19 +10,26 @@ mod optimizer;
 mod report;
 mod run_folder;
 mod schedule;
+mod tensorboard;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Retention, RunLock};
 pub use error::{Error, Result};
 pub use history::{History, HistoryFile, Record, Split};
 pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
-pub use optimizer::{Adam, AdamConfig, External, Optimizer};
+pub use optimizer::{
+    AdadeltaConfig, AdagradConfig, Adam, AdamConfig, AdamWConfig, AdamaxConfig, CandleAdamConfig,
+    CandleAdamWConfig, DecayKind, DecayOn, External, GroupRule, NAdamConfig, Optimizer,
+    OptimizerConfig, ParameterGroups, ParameterSettings, RAdamConfig, RmsPropConfig, SgdConfig,
+    Training,
+};
 pub use report::{
     Gallery, GalleryEntry, Palette, Picture, PredictionSample, Rank, Report, ScoredSample,
     draw_curves, draw_overlay, draw_predictions, draw_sheet,
 };
 pub use run_folder::{BuildProfile, Environment, Evaluation, RunFolder};
-pub use schedule::Schedule;
+pub use schedule::{RunSpan, Schedule, ScheduleConfig, SchedulePart};
+pub use tensorboard::{EventWriter, TensorBoard};
 pub use trainer::{
     Callback, DatasetScores, EarlyStopping, EmaConfig, ImageScore, LogLines, Outcome, Plan,
     ProgressBars, StepReport, StopSignal, Trainer, TrainerConfig, console_progress, evaluate,

@@ -1,72 +1,17 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, TensorId, Var};
 use rayon::iter::ParallelIterator as _;
-use serde::{Deserialize, Serialize};
 use unetr_ops::{AdamStep, AdamUpdate, adam_steps, backward_with};
 
-use super::Optimizer;
+use super::groups::describe;
+use super::{AdamConfig, Optimizer, ParameterGroups, Training};
 use crate::{Error, Result};
 
 const STEP: &str = "step";
 /// Numbers of a parameter that is worth an update of its own.
 const LARGE: usize = 64 * 1024;
-
-/// The settings of [`Adam`]; the default is the tutorial's, `optax.adam(schedule, 0.9)`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdamConfig {
-    /// Decay of the mean of the gradients; 0.9 by default.
-    pub beta1: f64,
-    /// Decay of the mean of their squares; 0.999 by default.
-    pub beta2: f64,
-    /// Added to the root of the mean square, outside of the root; 1e-8 by default.
-    pub eps: f64,
-    /// Decoupled weight decay of AdamW (<https://arxiv.org/abs/1711.05101>), on every parameter of
-    /// two or more dimensions; 0 by default.
-    pub weight_decay: f64,
-}
-
-impl Default for AdamConfig {
-    fn default() -> Self {
-        Self {
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.,
-        }
-    }
-}
-
-impl AdamConfig {
-    fn validate(&self) -> Result<()> {
-        for (what, value) in [("beta1 of Adam", self.beta1), ("beta2 of Adam", self.beta2)] {
-            if !(0. ..1.).contains(&value) {
-                let (found, expected) = (value.to_string(), "at least 0 and less than 1");
-                return Err(Error::Config {
-                    what,
-                    found,
-                    expected,
-                });
-            }
-        }
-        for (what, value) in [
-            ("eps of Adam", self.eps),
-            ("the weight decay of Adam", self.weight_decay),
-        ] {
-            if !(value >= 0. && value.is_finite()) {
-                let (found, expected) = (value.to_string(), "a finite number of at least 0");
-                return Err(Error::Config {
-                    what,
-                    found,
-                    expected,
-                });
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Adam and AdamW, in place, with a state that can be saved (Kingma and Ba 2015,
 /// <https://arxiv.org/abs/1412.6980>).
@@ -86,7 +31,10 @@ impl AdamConfig {
 #[derive(Debug)]
 pub struct Adam {
     config: AdamConfig,
+    groups: ParameterGroups,
     parameters: Vec<Parameter>,
+    /// Large parameters that stay as they are.
+    frozen: HashSet<TensorId>,
     step: u64,
 }
 
@@ -95,6 +43,8 @@ struct Parameter {
     name: String,
     value: Var,
     moments: Var,
+    lr_factor: f64,
+    weight_decay: f64,
 }
 
 impl Adam {
@@ -103,25 +53,74 @@ impl Adam {
     /// # Errors
     /// When a setting is out of range or memory for the state is missing.
     pub fn new(parameters: Vec<(String, Var)>, config: AdamConfig) -> Result<Self> {
+        Self::with_groups(parameters, config, &ParameterGroups::default())
+    }
+
+    /// An optimiser of named parameters with settings by name.
+    ///
+    /// A frozen parameter is not updated and has no state. Its gradient is computed nevertheless.
+    ///
+    /// # Errors
+    /// When a setting is out of range, a pattern matches nothing, or memory for the state is missing.
+    ///
+    /// # Examples
+    /// ```
+    /// use candle_core::{DType, Device, Var};
+    /// use unetr_train::{Adam, AdamConfig, GroupRule, Optimizer, ParameterGroups};
+    ///
+    /// let encoder = Var::ones((2, 2), DType::F32, &Device::Cpu)?;
+    /// let decoder = Var::ones((2, 2), DType::F32, &Device::Cpu)?;
+    /// let parameters = vec![
+    ///     ("vit.norm.weight".to_owned(), encoder.clone()),
+    ///     ("decoder2.weight".to_owned(), decoder.clone()),
+    /// ];
+    /// let groups = ParameterGroups::default().rule(GroupRule::new("vit.*").lr_factor(0.1));
+    /// let mut adam = Adam::with_groups(parameters, AdamConfig::default(), &groups)?;
+    /// adam.minimise(&(&encoder + decoder.as_tensor())?.sqr()?.sum_all()?, 0.1)?;
+    /// let moved = |var: &Var| Ok(1. - var.to_vec2::<f32>()?[0][0]);
+    /// assert!((moved(&encoder)? - 0.01).abs() < 1e-6);
+    /// assert!((moved(&decoder)? - 0.1).abs() < 1e-6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_groups(
+        parameters: Vec<(String, Var)>,
+        config: AdamConfig,
+        groups: &ParameterGroups,
+    ) -> Result<Self> {
         config.validate()?;
-        let parameters = parameters
-            .into_iter()
-            .map(|(name, value)| {
-                let shape: Vec<usize> = [&[2], value.dims()].concat();
-                let moments = zeros(&shape, &value)?;
-                Ok(Parameter {
-                    name,
-                    value,
-                    moments,
-                })
-            })
-            .collect::<Result<_>>()?;
+        let settings = groups.settings(&parameters, config.weight_decay)?;
+        let (mut trained, mut frozen) = (Vec::new(), HashSet::new());
+        for ((name, value), settings) in parameters.into_iter().zip(settings) {
+            match settings.training {
+                Training::Trained => {
+                    let shape: Vec<usize> = [&[2], value.dims()].concat();
+                    trained.push(Parameter {
+                        name,
+                        moments: zeros(&shape, &value)?,
+                        value,
+                        lr_factor: settings.lr_factor,
+                        weight_decay: settings.weight_decay,
+                    });
+                }
+                Training::Frozen if is_large(&value) => {
+                    frozen.insert(value.id());
+                }
+                Training::Frozen => {}
+            }
+        }
         Ok(Self {
             config,
-            parameters,
+            groups: groups.clone(),
+            parameters: trained,
+            frozen,
             step: 0,
         })
     }
+}
+
+/// Whether a parameter is worth an update of its own.
+fn is_large(value: &Var) -> bool {
+    value.elem_count() >= LARGE
 }
 
 /// Zeros of the type and on the device of a parameter.
@@ -139,29 +138,16 @@ fn zeros(shape: &[usize], like: &Var) -> candle_core::Result<Var> {
     }
 }
 
-impl AdamConfig {
-    fn step(self, learning_rate: f64, step: u64) -> AdamStep {
-        AdamStep {
-            learning_rate,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            eps: self.eps,
-            weight_decay: self.weight_decay,
-            step,
-        }
-    }
-}
-
 impl Parameter {
     /// Its update by a step of the optimiser.
     fn update<'a>(&'a self, gradient: &'a Tensor, step: AdamStep) -> AdamUpdate<'a> {
-        let decays = self.value.rank() >= 2;
         AdamUpdate {
             parameter: &self.value,
             gradient,
             moments: &self.moments,
             step: AdamStep {
-                weight_decay: if decays { step.weight_decay } else { 0. },
+                learning_rate: step.learning_rate * self.lr_factor,
+                weight_decay: self.weight_decay,
                 ..step
             },
         }
@@ -182,14 +168,13 @@ impl Optimizer for Adam {
     /// Updates large parameters during the backward pass.
     fn minimise(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
         let step = self.config.step(learning_rate, self.step + 1);
-        let large = self
-            .parameters
-            .iter()
-            .filter(|p| p.value.elem_count() >= LARGE);
+        let large = self.parameters.iter().filter(|p| is_large(&p.value));
         let large: HashMap<_, _> = large.map(|p| (p.value.id(), p.clone())).collect();
+        let frozen = self.frozen.clone();
         let rest = backward_with(loss, move |variable, gradient| {
             let Some(parameter) = large.get(&variable.id()) else {
-                return Ok(Some(gradient));
+                // The gradient of a frozen parameter is of no use.
+                return Ok((!frozen.contains(&variable.id())).then_some(gradient));
             };
             adam_steps(&[parameter.update(&gradient, step)])?;
             Ok(None)
@@ -245,12 +230,6 @@ impl Optimizer for Adam {
     }
 
     fn describe(&self) -> String {
-        let AdamConfig {
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-        } = self.config;
-        format!("Adam(betas {beta1} and {beta2}, eps {eps:e}, weight decay {weight_decay})")
+        describe(&self.config, &self.groups)
     }
 }

@@ -2,7 +2,10 @@
 //! optimiser shows it.
 
 mod adam;
+mod adam_config;
+mod config;
 mod external;
+mod groups;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +15,14 @@ use unetr_ops::backward;
 
 use crate::Result;
 
-pub use adam::{Adam, AdamConfig};
+pub use adam::Adam;
+pub use adam_config::{AdamConfig, AdamWConfig};
+pub use config::{
+    AdadeltaConfig, AdagradConfig, AdamaxConfig, CandleAdamConfig, CandleAdamWConfig, DecayKind,
+    NAdamConfig, OptimizerConfig, RAdamConfig, RmsPropConfig, SgdConfig,
+};
 pub use external::External;
+pub use groups::{DecayOn, GroupRule, ParameterGroups, ParameterSettings, Training};
 
 /// What changes the parameters of a network by their gradients.
 pub trait Optimizer {

@@ -1,4 +1,4 @@
-//! DatasetScores of a network that is known pixel by pixel.
+//! Evaluation of a network that is known pixel by pixel.
 
 use candle_core::{DType, Device, Tensor};
 use image::{GrayImage, Luma, Rgb, RgbImage};
