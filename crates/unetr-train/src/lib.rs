@@ -13,7 +13,10 @@ mod trainer;
 pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Retention};
 pub use error::{Error, Result};
 pub use history::{History, HistoryFile, Record, Split};
-pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
+pub use loss::{
+    ClassMean, CrossEntropy, Dice, Focal, JaccardReduction, Loss, LossConfig, LossKind, LossTerm,
+    LossValue, Lovasz, Region, SoftJaccard, SumLoss, Tversky,
+};
 pub use optimizer::{Adam, AdamConfig, External, Optimizer};
 pub use report::{
     Palette, PredictionSample, draw_curves, draw_overlay, draw_predictions, draw_sheet,

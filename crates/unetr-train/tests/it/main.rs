@@ -4,7 +4,9 @@
 mod checkpoints;
 mod golden;
 mod history;
+mod loss_config;
 mod losses;
+mod losses_of_peers;
 mod optimizers;
 mod report;
 mod schedule;
