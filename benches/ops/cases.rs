@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use unetr::ops::{
-    Activation, AdamStep, Affine, Conv2dConfig, ConvTranspose2dConfig, Dropout, Epilogue, Gelu,
-    JaccardReduction, Mode, adam_step, attention, conv_transpose2d, conv2d, cross_entropy, gelu,
-    instance_norm, layer_norm, linear, soft_jaccard,
+    Activation, AdamStep, Affine, Conv2dConfig, ConvTranspose2dConfig, CrossEntropyConfig, Dropout,
+    Epilogue, FocalConfig, Gelu, JaccardReduction, LovaszConfig, Mode, adam_step, attention,
+    conv_transpose2d, conv2d, cross_entropy, focal, gelu, instance_norm, layer_norm, linear,
+    lovasz_softmax, soft_counts, soft_jaccard,
 };
 
 use crate::flops;
@@ -132,12 +133,25 @@ pub(crate) fn losses(suite: &mut Suite) -> Result<()> {
     let logits = [BATCH, CLASSES, SIZE, SIZE];
     let shape = format!("{logits:?}").replace(' ', "");
     let work = Work::numbers(CLASSES * pixels, 2 * CLASSES * pixels);
-    suite.differentiable(&case("cross_entropy", &shape, work), &[&logits], |x| {
-        cross_entropy(&x[0], &labels)
+    let mut measure = |op, loss: &dyn Fn(&Tensor) -> Result<Tensor>| {
+        suite.differentiable(&case(op, &shape, work), &[&logits], |x| loss(&x[0]))
+    };
+    let plain = CrossEntropyConfig::default();
+    let smoothed = CrossEntropyConfig {
+        class_weights: Some(&[0.5, 2., 1.]),
+        smoothing: 0.1,
+        ignore: Some(255),
+    };
+    measure("cross_entropy", &|x| cross_entropy(x, &labels, &plain))?;
+    measure("cross_entropy, weighted", &|x| {
+        cross_entropy(x, &labels, &smoothed)
     })?;
-    suite.differentiable(&case("soft_jaccard", &shape, work), &[&logits], |x| {
-        soft_jaccard(&x[0], &labels, JaccardReduction::Mean)
-    })
+    measure("focal", &|x| focal(x, &labels, &FocalConfig::default()))?;
+    let mean = JaccardReduction::Mean;
+    measure("soft_jaccard", &|x| soft_jaccard(x, &labels, mean, None))?;
+    measure("soft_counts", &|x| soft_counts(x, &labels, None))?;
+    let config = LovaszConfig::default();
+    measure("lovasz_softmax", &|x| lovasz_softmax(x, &labels, &config))
 }
 
 pub(crate) fn adam(suite: &mut Suite) -> Result<()> {

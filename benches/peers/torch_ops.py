@@ -99,6 +99,35 @@ def soft_jaccard(logits, labels):
     return 1 - intersection.sum() / (p + y - intersection + 1e-8).sum()
 
 
+def weighted_cross_entropy(logits, labels):
+    weights = torch.tensor([0.5, 2.0, 1.0])
+    return F.cross_entropy(logits, labels, weights, ignore_index=255, label_smoothing=0.1)
+
+
+def focal(logits, labels):
+    log_p = torch.log_softmax(logits, dim=1).gather(1, labels[:, None])
+    return -((1 - log_p.exp()) ** 2 * log_p).mean()
+
+
+def soft_counts(logits, labels):
+    p = torch.softmax(logits, dim=1)
+    y = F.one_hot(labels, CLASSES).permute(0, 3, 1, 2).to(p.dtype)
+    return torch.stack([(p * y).sum((2, 3)), p.sum((2, 3)), y.sum((2, 3))])
+
+
+def lovasz_softmax(logits, labels):
+    """As Berman's, of classes that are all present."""
+    p, losses = torch.softmax(logits, dim=1), []
+    for c in range(CLASSES):
+        y = (labels == c).to(p.dtype).flatten()
+        errors, order = torch.sort((y - p[:, c].flatten()).abs(), descending=True)
+        y = y[order]
+        jaccard = 1 - (y.sum() - y.cumsum(0)) / (y.sum() + (1 - y).cumsum(0))
+        jaccard[1:] = jaccard[1:] - jaccard[:-1]
+        losses.append(torch.dot(errors, jaccard))
+    return torch.stack(losses).mean()
+
+
 for kernel, inputs, size, outputs in [
     (3, 16, 256, 16),
     (3, 32, 256, 16),
@@ -157,7 +186,14 @@ differentiable("residual_block", f"{text(*dims)} -> {outputs}", shapes, residual
 dims = (BATCH, CLASSES, SIZE, SIZE)
 labels = torch.arange(BATCH * SIZE * SIZE).remainder(CLASSES).view(BATCH, SIZE, SIZE)
 differentiable("cross_entropy", text(*dims), [dims], lambda logits: F.cross_entropy(logits, labels))
-differentiable("soft_jaccard", text(*dims), [dims], lambda logits: soft_jaccard(logits, labels))
+for name, loss in [
+    ("cross_entropy, weighted", weighted_cross_entropy),
+    ("focal", focal),
+    ("soft_jaccard", soft_jaccard),
+    ("soft_counts", soft_counts),
+    ("lovasz_softmax", lovasz_softmax),
+]:
+    differentiable(name, text(*dims), [dims], lambda logits: loss(logits, labels))
 
 parameter = torch.randn(12, HIDDEN, HIDDEN, requires_grad=True)
 parameter.grad = torch.randn_like(parameter)

@@ -11,6 +11,72 @@ pub(crate) fn random(seed: u64, shape: &[usize]) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
+/// Scores of `[batch, classes, height, width]`, and labels of which every eleventh is 255.
+pub(crate) fn scores_and_labels(shape: [usize; 4]) -> (Tensor, Tensor) {
+    let [b, classes, h, w] = shape;
+    let label = |i: usize| match i % 11 {
+        5 => 255,
+        _ => (i * 7 % classes) as u8,
+    };
+    let labels: Vec<u8> = (0..b * h * w).map(label).collect();
+    let labels = Tensor::from_vec(labels, (b, h, w), &Device::Cpu).unwrap();
+    ((random(1, &shape) * 3.).unwrap(), labels)
+}
+
+/// Asserts of a loss that leaves out pixels with the label 255: their gradient is 0, whatever their
+/// scores are, and of nothing else the loss is 0; that a wrong label is an error; and that the number
+/// of threads changes nothing.
+pub(crate) fn assert_ignores(what: &str, loss: impl Fn(&Tensor, &Tensor) -> Result<Tensor> + Sync) {
+    let run = |logits: &Tensor, labels: &Tensor| {
+        let logits = Var::from_tensor(logits).unwrap();
+        let ys = loss(&logits, labels).unwrap();
+        let grads = ys.sum_all().unwrap().backward().unwrap();
+        (values(&ys), values(grads.get(&logits).unwrap()))
+    };
+    let (logits, labels) = scores_and_labels([2, 3, 13, 29]);
+    let ignored = labels.eq(255u8).unwrap().unsqueeze(1).unwrap();
+    let ignored = ignored.broadcast_as(logits.shape()).unwrap();
+    let (ys, grads) = run(&logits, &labels);
+    let wild = (logits.ones_like().unwrap() * f64::NAN).unwrap();
+    let wild = ignored.where_cond(&wild, &logits).unwrap();
+    assert_eq!(
+        run(&wild, &labels),
+        (ys, grads.clone()),
+        "{what}: scores of ignored pixels"
+    );
+    for (grad, ignored) in grads.iter().zip(values(&ignored)) {
+        assert_eq!(
+            *grad == 0.,
+            ignored == 1.,
+            "{what}: {grad}, ignored: {ignored}"
+        );
+    }
+    let nothing = (labels.ones_like().unwrap() * 255.).unwrap();
+    let (ys, grads) = run(&logits, &nothing);
+    assert!(
+        ys.iter().chain(&grads).all(|&x| x == 0.),
+        "{what}: of nothing {ys:?}"
+    );
+    let wrong = (&labels + 3.).unwrap();
+    let error = loss(&logits, &wrong).unwrap_err().to_string();
+    assert!(
+        error.contains("is out of range for 3 classes"),
+        "{what}: {error}"
+    );
+
+    let (logits, labels) = scores_and_labels([3, 4, 210, 211]);
+    let logits = logits.to_dtype(candle_core::DType::F32).unwrap();
+    let with_threads = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(|| run(&logits, &labels))
+    };
+    let one = with_threads(1);
+    assert!(
+        with_threads(2) == one && with_threads(5) == one,
+        "{what}: threads"
+    );
+}
+
 pub(crate) fn values(xs: &Tensor) -> Vec<f64> {
     let xs = xs.to_dtype(candle_core::DType::F64).unwrap();
     xs.flatten_all().unwrap().to_vec1().unwrap()

@@ -101,3 +101,20 @@ pub(crate) fn check_shape(
         ))
     }
 }
+
+/// An [`OpError::Value`] ready to be returned.
+pub(crate) fn value_error(
+    op: &'static str,
+    argument: &'static str,
+    found: impl ToString,
+    expected: impl Into<String>,
+) -> candle_core::Error {
+    let (found, expected) = (found.to_string(), expected.into());
+    OpError::Value {
+        op,
+        argument,
+        found,
+        expected,
+    }
+    .into()
+}

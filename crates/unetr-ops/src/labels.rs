@@ -46,13 +46,18 @@ pub(crate) fn check_labels(op: &'static str, logits: &Tensor, labels: &Tensor) -
     }
 }
 
-/// The labels of a CPU tensor as class indices, each checked to be one.
-pub(crate) fn class_indices(op: &'static str, labels: &Tensor, classes: usize) -> Result<Vec<u32>> {
+/// The labels of a tensor as class indices, each checked to be one; `classes` stands for `ignore`.
+pub(crate) fn class_indices(
+    op: &'static str,
+    labels: &Tensor,
+    classes: usize,
+    ignore: Option<u32>,
+) -> Result<Vec<u32>> {
     let labels = labels.flatten_all()?;
     match labels.dtype() {
-        DType::U8 => checked(op, labels.to_vec1::<u8>()?, classes),
-        DType::U32 => checked(op, labels.to_vec1::<u32>()?, classes),
-        _ => checked(op, labels.to_vec1::<i64>()?, classes),
+        DType::U8 => checked(op, labels.to_vec1::<u8>()?, classes, ignore),
+        DType::U32 => checked(op, labels.to_vec1::<u32>()?, classes, ignore),
+        _ => checked(op, labels.to_vec1::<i64>()?, classes, ignore),
     }
 }
 
@@ -60,11 +65,16 @@ fn checked<L: Copy + Into<i64>>(
     op: &'static str,
     labels: Vec<L>,
     classes: usize,
+    ignore: Option<u32>,
 ) -> Result<Vec<u32>> {
+    let ignore = ignore.map(i64::from);
     let valid = 0..classes as i64;
     let mut all_valid = true;
     let indices = labels.iter().map(|&label| {
         let label = label.into();
+        if Some(label) == ignore {
+            return classes as u32;
+        }
         all_valid &= valid.contains(&label);
         label as u32
     });
@@ -73,7 +83,57 @@ fn checked<L: Copy + Into<i64>>(
         return Ok(indices);
     }
     let mut labels = labels.into_iter().map(Into::into);
-    let found = labels.find(|label| !valid.contains(label));
+    let found = labels.find(|label| !valid.contains(label) && Some(*label) != ignore);
     let label = found.unwrap_or_default();
     Err(OpError::Label { op, label, classes }.into())
+}
+
+/// The scores in a type in which the pixels of a batch can be added up.
+pub(crate) fn summable(logits: &Tensor) -> Result<Tensor> {
+    match logits.dtype() {
+        // f32: half precision ends at 65504 and counts to 256 in bf16.
+        DType::F16 | DType::BF16 => logits.to_dtype(DType::F32),
+        _ => Ok(logits.clone()),
+    }
+}
+
+/// Labels for compositions of Candle operations, on any device and unchecked.
+pub(crate) struct DeviceLabels {
+    /// Class indices, 0 where a pixel is ignored.
+    pub(crate) indices: Tensor,
+    /// 1 where a pixel counts and 0 where it is ignored.
+    pub(crate) valid: Tensor,
+}
+
+impl DeviceLabels {
+    /// With `valid` in the type of `logits`.
+    pub(crate) fn new(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -> Result<Self> {
+        let labels = labels.to_dtype(DType::I64)?;
+        let valid = match ignore {
+            Some(ignore) => labels.ne(i64::from(ignore))?,
+            None => labels.ones_like()?.to_dtype(DType::U8)?,
+        };
+        let indices = valid.where_cond(&labels, &labels.zeros_like()?)?;
+        Ok(Self {
+            indices: indices.to_dtype(DType::U32)?,
+            valid: valid.to_dtype(logits.dtype())?,
+        })
+    }
+
+    /// Like `logits`, 1 at the class of each pixel that counts and 0 elsewhere.
+    pub(crate) fn one_hot(&self, logits: &Tensor) -> Result<Tensor> {
+        let classes = logits.dim(1)?;
+        let mut class_shape = vec![1; logits.rank()];
+        class_shape[1] = classes;
+        let class = Tensor::arange(0, classes as u32, logits.device())?.reshape(class_shape)?;
+        let one_hot = self.indices.unsqueeze(1)?.broadcast_eq(&class)?;
+        one_hot
+            .to_dtype(logits.dtype())?
+            .broadcast_mul(&self.valid.unsqueeze(1)?)
+    }
+
+    /// 1 if any pixel counts, 0 otherwise.
+    pub(crate) fn any(&self) -> Result<Tensor> {
+        self.valid.max_all()
+    }
 }

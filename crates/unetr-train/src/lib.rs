@@ -16,7 +16,10 @@ mod trainer;
 pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Retention, RunLock};
 pub use error::{Error, Result};
 pub use history::{History, HistoryFile, Record, Split};
-pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
+pub use loss::{
+    ClassMean, CrossEntropy, Dice, Focal, JaccardReduction, Loss, LossConfig, LossKind, LossTerm,
+    LossValue, Lovasz, Region, SoftJaccard, SumLoss, Tversky,
+};
 pub use optimizer::{
     AdadeltaConfig, AdagradConfig, Adam, AdamConfig, AdamWConfig, AdamaxConfig, CandleAdamConfig,
     CandleAdamWConfig, DecayKind, DecayOn, External, GroupRule, NAdamConfig, Optimizer,

@@ -5,7 +5,7 @@ use unetr_model::{
     BlockKind, Gelu, Mode, NormConfig, Parameters, PatchProjection, RunningVariance,
     SegmentationModel, Unetr, UnetrConfig, Upsampling,
 };
-use unetr_ops::cross_entropy;
+use unetr_ops::{CrossEntropyConfig, cross_entropy};
 
 use crate::fixture::{assert_close, distance, largest};
 
@@ -106,7 +106,10 @@ fn every_parameter_has_a_finite_gradient_that_is_not_zero() {
             .map(|i| (i / 7 % cfg.classes) as u32)
             .collect();
         let labels = Tensor::from_vec(labels, (batch, 32, 48), &Device::Cpu).unwrap();
-        let gradients = cross_entropy(&logits, &labels).unwrap().backward().unwrap();
+        let gradients = cross_entropy(&logits, &labels, &CrossEntropyConfig::default())
+            .unwrap()
+            .backward()
+            .unwrap();
         for (name, var) in parameters.trainable() {
             let gradient = gradients
                 .get(&var)

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use unetr_model::{Mode, Parameters, Unetr, UnetrConfig};
-use unetr_ops::{JaccardReduction, cross_entropy, soft_jaccard};
+use unetr_ops::{CrossEntropyConfig, JaccardReduction, cross_entropy, soft_jaccard};
 
 /// The logits and every gradient of one training step with so many threads.
 fn step(threads: usize, batch: usize) -> Vec<Vec<f32>> {
@@ -22,8 +22,8 @@ fn step(threads: usize, batch: usize) -> Vec<Vec<f32>> {
         let labels: Vec<u8> = (0..count).map(|i| (i / 7 % 3) as u8).collect();
         let labels = Tensor::from_vec(labels, (batch, 64, 48), &Device::Cpu).unwrap();
         let logits = model.forward(&images, Mode::Train { seed: 1 }).unwrap();
-        let loss = (cross_entropy(&logits, &labels).unwrap()
-            + soft_jaccard(&logits, &labels, JaccardReduction::Mean).unwrap())
+        let loss = (cross_entropy(&logits, &labels, &CrossEntropyConfig::default()).unwrap()
+            + soft_jaccard(&logits, &labels, JaccardReduction::Mean, None).unwrap())
         .unwrap();
         let grads = loss.backward().unwrap();
         let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 use unetr_model::{Mode, NormConfig, Unetr, UnetrConfig};
-use unetr_ops::{JaccardReduction, cross_entropy, soft_jaccard};
+use unetr_ops::{CrossEntropyConfig, JaccardReduction, cross_entropy, soft_jaccard};
 
 use crate::fixture::{Fixture, assert_close, assert_gradients, distance};
 
@@ -32,8 +32,8 @@ fn batch_norm() -> UnetrConfig {
 
 fn loss(fixture: &Fixture, logits: &Tensor) -> Tensor {
     let masks = fixture.get("in/mask").to_dtype(DType::U32).unwrap();
-    let jaccard = soft_jaccard(logits, &masks, JaccardReduction::Mean).unwrap();
-    (cross_entropy(logits, &masks).unwrap() + jaccard).unwrap()
+    let jaccard = soft_jaccard(logits, &masks, JaccardReduction::Mean, None).unwrap();
+    (cross_entropy(logits, &masks, &CrossEntropyConfig::default()).unwrap() + jaccard).unwrap()
 }
 
 #[test]

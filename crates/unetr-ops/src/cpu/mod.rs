@@ -4,6 +4,7 @@ mod buffer;
 mod erf;
 mod exp;
 mod in_place;
+mod ln;
 mod matmul;
 mod parallel;
 mod pixels;
@@ -22,7 +23,7 @@ pub(crate) use buffer::{Aligned, Buffer, unwritten};
 pub(crate) use in_place::{same_storage, with_elements_mut};
 pub(crate) use matmul::{Matrix, MatrixMut, Product, Threads, gemm, gemm_new, gemm_shared};
 pub(crate) use parallel::{Shared, add_in_parallel, copy_in_parallel, min_chunks};
-pub(crate) use pixels::{SoftmaxBlock, for_each_softmax};
+pub(crate) use pixels::{BLOCK, SoftmaxBlock, for_each_softmax};
 pub(crate) use product::{PANEL_VECTORS, tile};
 pub(crate) use real::Real;
 #[cfg(test)]

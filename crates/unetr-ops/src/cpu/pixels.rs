@@ -1,7 +1,7 @@
 use super::{Real, sum, vectorised};
 
 /// Pixels whose softmax is computed together.
-const BLOCK: usize = 128;
+pub(crate) const BLOCK: usize = 128;
 
 /// The softmax over the classes of some neighbouring pixels.
 pub(crate) struct SoftmaxBlock<'a, T> {
@@ -20,13 +20,30 @@ impl<T: Real> SoftmaxBlock<'_, T> {
         &self.probabilities[class * BLOCK..][..self.count]
     }
 
-    /// The probability of each pixel's label, then zeros.
+    /// The probability of each pixel's label, zero where the label is no class, then zeros.
     pub(crate) fn hits(&self, labels: &[u32]) -> [T; BLOCK] {
         let mut hits = [T::zero(); BLOCK];
         for (i, (hit, &label)) in hits.iter_mut().zip(labels).enumerate() {
-            *hit = self.class(label as usize)[i];
+            let probability = self.probabilities.get(label as usize * BLOCK + i);
+            *hit = probability.copied().unwrap_or_default();
         }
         hits
+    }
+
+    /// The highest score of each pixel.
+    pub(crate) fn largest(&self) -> &[T] {
+        &self.largest[..self.count]
+    }
+
+    /// The logarithm of each pixel's sum of exponentials, relative to its highest score; then zeros.
+    pub(crate) fn log_totals(&self) -> [T; BLOCK] {
+        let mut logarithms = [T::zero(); BLOCK];
+        vectorised!({
+            for (logarithm, &total) in logarithms.iter_mut().zip(&self.totals[..self.count]) {
+                *logarithm = total.ln();
+            }
+        });
+        logarithms
     }
 
     /// The sum over the pixels of the logarithm of the sum of their exponentials: one logarithm for
@@ -38,10 +55,12 @@ impl<T: Real> SoftmaxBlock<'_, T> {
     }
 }
 
-/// Visits the pixels of one image, whose `logits` are class after class, a plane of pixels each.
+/// Visits the pixels of one image, whose `logits` are class after class, a plane of pixels each. Where
+/// `mask` has no class, all probabilities are zero, as if the pixel were not there.
 pub(crate) fn for_each_softmax<T: Real>(
     logits: &[T],
     classes: usize,
+    mask: Option<&[u32]>,
     mut visit: impl FnMut(SoftmaxBlock<'_, T>),
 ) {
     let pixels = logits.len() / classes;
@@ -73,6 +92,17 @@ pub(crate) fn for_each_softmax<T: Real>(
                 }
             }
         });
+        for (i, &label) in mask
+            .iter()
+            .flat_map(|mask| &mask[start..][..count])
+            .enumerate()
+        {
+            if label as usize >= classes {
+                (largest[i], totals[i]) = (T::zero(), T::one());
+                let pixel = probabilities.iter_mut().skip(i).step_by(BLOCK);
+                pixel.for_each(|probability| *probability = T::zero());
+            }
+        }
         visit(SoftmaxBlock {
             start,
             count,

@@ -3,6 +3,7 @@ use candle_core::WithDType;
 use super::buffer::Pool;
 use super::erf::{erf_f32, erf_f64};
 use super::exp::{exp_f32, exp_f64};
+use super::ln::{ln_f32, ln_f64};
 #[cfg(target_arch = "x86_64")]
 use super::product::Bf16;
 use super::product::{Exact, Job};
@@ -12,10 +13,16 @@ use crate::Precision;
 
 /// The element types of the CPU kernels: f32, and f64 so that finite differences mean something.
 pub(crate) trait Real: WithDType + Default + Lanes {
+    /// Bits of the [`ordinal`](Self::ordinal)s of numbers from 0 to 1.
+    const ORDINAL_BITS: u32;
+    /// Integers in the order of numbers that are not negative.
+    fn ordinal(self) -> u64;
     /// The value nearest to `x`.
     fn of(x: f64) -> Self;
     fn f64(self) -> f64;
     fn exp(self) -> Self;
+    /// The natural logarithm of a positive normal number.
+    fn ln(self) -> Self;
     /// The error function of `x`, given `e^{-x²}`.
     fn erf_with(self, exp: Self) -> Self;
     fn sqrt(self) -> Self;
@@ -48,6 +55,13 @@ pub(crate) trait Real: WithDType + Default + Lanes {
 }
 
 impl Real for f64 {
+    const ORDINAL_BITS: u32 = 62;
+
+    #[inline(always)]
+    fn ordinal(self) -> u64 {
+        self.to_bits()
+    }
+
     unsafe fn multiply(job: Job<'_, Self>, threads: Threads, _: Precision) {
         // SAFETY: the caller vouches for the same.
         unsafe { job.compute::<Exact>(threads) };
@@ -84,6 +98,11 @@ impl Real for f64 {
     }
 
     #[inline(always)]
+    fn ln(self) -> Self {
+        ln_f64(self)
+    }
+
+    #[inline(always)]
     fn erf_with(self, exp: Self) -> Self {
         erf_f64(self, exp)
     }
@@ -99,6 +118,13 @@ impl Real for f64 {
 }
 
 impl Real for f32 {
+    const ORDINAL_BITS: u32 = 30;
+
+    #[inline(always)]
+    fn ordinal(self) -> u64 {
+        u64::from(self.to_bits())
+    }
+
     unsafe fn multiply(job: Job<'_, Self>, threads: Threads, precision: Precision) {
         #[cfg(target_arch = "x86_64")]
         if precision == Precision::Bf16 && Bf16::is_supported() {
@@ -138,6 +164,11 @@ impl Real for f32 {
     #[inline(always)]
     fn exp(self) -> Self {
         exp_f32(self)
+    }
+
+    #[inline(always)]
+    fn ln(self) -> Self {
+        ln_f32(self)
     }
 
     #[inline(always)]

@@ -1,11 +1,43 @@
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
-pub(super) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+use super::CrossEntropyConfig;
+use crate::labels::DeviceLabels;
+
+pub(super) fn cross_entropy(
+    logits: &Tensor,
+    labels: &Tensor,
+    config: &CrossEntropyConfig<'_>,
+) -> Result<Tensor> {
+    let labels = DeviceLabels::new(logits, labels, config.ignore)?;
     let log_probabilities = candle_nn::ops::log_softmax(logits, 1)?;
-    let labels = labels.to_dtype(DType::U32)?.unsqueeze(1)?.contiguous()?;
-    log_probabilities
+    let classes = logits.dim(1)?;
+    let weights = match config.class_weights {
+        Some(weights) => Tensor::new(weights, logits.device())?,
+        None => Tensor::ones(classes, candle_core::DType::F32, logits.device())?,
+    };
+    let weights = weights.to_dtype(logits.dtype())?;
+    let of_pixels = weights
+        .index_select(&labels.indices.flatten_all()?, 0)?
+        .reshape(labels.indices.shape())?
+        .mul(&labels.valid)?;
+    // Where there is nothing to divide, nothing is left.
+    let total = of_pixels.sum_all()?.maximum(1e-6)?;
+    let of_labels = log_probabilities
         .contiguous()?
-        .gather(&labels, 1)?
-        .mean_all()?
-        .neg()
+        .gather(&labels.indices.unsqueeze(1)?.contiguous()?, 1)?
+        .squeeze(1)?
+        .mul(&of_pixels)?
+        .sum_all()?;
+    if config.smoothing == 0. {
+        return (of_labels / total)?.neg();
+    }
+    let mut class_shape = vec![1; logits.rank()];
+    class_shape[1] = classes;
+    let of_classes = log_probabilities
+        .broadcast_mul(&weights.reshape(class_shape)?)?
+        .sum(1)?
+        .mul(&labels.valid)?
+        .sum_all()?;
+    let share = config.smoothing / classes as f64;
+    (((of_labels * (1. - config.smoothing))? + (of_classes * share)?)? / total)?.neg()
 }

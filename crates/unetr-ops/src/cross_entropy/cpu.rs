@@ -1,5 +1,6 @@
 use crate::cpu::{Real, vectorised};
-use crate::pixel_loss::{ClassPlanes, PixelBlock, PixelLoss, Sizes, Totals};
+use crate::pixel_loss::{PixelLoss, Totals};
+use crate::pixels::{ClassPlanes, PixelBlock, Sizes};
 
 pub(crate) struct CrossEntropy;
 

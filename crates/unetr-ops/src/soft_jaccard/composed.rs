@@ -1,26 +1,29 @@
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::JaccardReduction;
+use crate::labels::DeviceLabels;
 
 pub(super) fn soft_jaccard(
     logits: &Tensor,
     labels: &Tensor,
     reduction: JaccardReduction,
+    ignore: Option<u32>,
 ) -> Result<Tensor> {
     let (batch, classes) = (logits.dim(0)?, logits.dim(1)?);
+    let labels = DeviceLabels::new(logits, labels, ignore)?;
+    let one_hot = labels.one_hot(logits)?;
     let probabilities = candle_nn::ops::softmax(logits, 1)?;
-    let mut class_shape = vec![1; logits.rank()];
-    class_shape[1] = classes;
-    let class = Tensor::arange(0, classes as u32, logits.device())?.reshape(class_shape)?;
-    let labels = labels.to_dtype(DType::U32)?.unsqueeze(1)?;
-    let one_hot = labels.broadcast_eq(&class)?.to_dtype(logits.dtype())?;
     let products = (&probabilities * &one_hot)?;
     let unions = (((probabilities + one_hot)? - &products)? + 1e-8)?;
+    let unions = unions.broadcast_mul(&labels.valid.unsqueeze(1)?)?;
     let intersection = products.reshape((batch, classes, ()))?.sum(2)?;
     let union = unions.reshape((batch, classes, ()))?.sum(2)?;
-    let ratio = match reduction {
-        JaccardReduction::Mean => (intersection.mean_all()? / union.mean_all()?)?,
-        JaccardReduction::Sum => (intersection.sum_all()? / union.sum_all()?)?,
+    let (intersection, union) = match reduction {
+        JaccardReduction::Mean => (intersection.mean_all()?, union.mean_all()?),
+        JaccardReduction::Sum => (intersection.sum_all()?, union.sum_all()?),
     };
-    1. - ratio
+    // A union of nothing is 0, and so is the loss.
+    let any = labels.any()?;
+    let ratio = (intersection / (union + (1. - &any)?)?)?;
+    (1. - ratio)? * any
 }

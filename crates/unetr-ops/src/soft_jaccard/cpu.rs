@@ -1,6 +1,7 @@
 use super::JaccardReduction;
 use crate::cpu::{Real, sum, vectorised};
-use crate::pixel_loss::{ClassPlanes, PixelBlock, PixelLoss, Sizes, Totals};
+use crate::pixel_loss::{PixelLoss, Totals};
+use crate::pixels::{ClassPlanes, PixelBlock, Sizes};
 
 pub(crate) struct SoftJaccard {
     pub(crate) reduction: JaccardReduction,

@@ -4,18 +4,21 @@ mod composed;
 mod cpu;
 
 use candle_core::{Result, Tensor};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use cpu::SoftJaccard;
 
 use crate::cpu::runs_on_cpu;
-use crate::labels::check_labels;
+use crate::labels::{check_labels, summable};
 use crate::pixel_loss;
+use crate::pixels::Pixels;
 
 const OP: &str = "soft_jaccard";
 
 /// How the intersections and unions of images and classes become one number each, before they are
 /// divided. Mathematically both give the same ratio; they round differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JaccardReduction {
     /// Their mean.
     #[default]
@@ -26,11 +29,12 @@ pub enum JaccardReduction {
 
 /// `1 - intersection / union` of the softmax `p` and the one-hot labels `y`, with
 /// `intersection = Σ p·y` and `union = Σ (p + y - p·y + 1e-8)` over pixels, images and classes: one
-/// ratio for the whole batch, as in the Flax tutorial.
+/// ratio for the whole batch, as in the Flax tutorial. Pixels whose label is `ignore` are left out; if
+/// that is all of them, the loss is 0.
 ///
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
-/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes`
+/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore`
 /// - returns: a scalar
 ///
 /// # Errors
@@ -40,12 +44,15 @@ pub fn soft_jaccard(
     logits: &Tensor,
     labels: &Tensor,
     reduction: JaccardReduction,
+    ignore: Option<u32>,
 ) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     if runs_on_cpu(logits) {
-        pixel_loss::apply(OP, logits, labels, (), SoftJaccard { reduction })
+        let pixels = Pixels::new(OP, logits, labels, ignore)?;
+        pixel_loss::apply(OP, logits, pixels, (), SoftJaccard { reduction })
     } else {
-        composed::soft_jaccard(logits, labels, reduction)
+        let loss = composed::soft_jaccard(&summable(logits)?, labels, reduction, ignore)?;
+        loss.to_dtype(logits.dtype())
     }
 }
 
@@ -53,7 +60,7 @@ pub fn soft_jaccard(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::check::{assert_gradients, assert_same, random};
+    use crate::check::{assert_gradients, assert_ignores, assert_same, random, scores_and_labels};
 
     fn labels() -> Tensor {
         Tensor::from_vec(
@@ -69,7 +76,7 @@ mod tests {
         let logits = (random(1, &[2, 3, 2, 3]) * 3.).unwrap();
         for reduction in [JaccardReduction::Mean, JaccardReduction::Sum] {
             assert_gradients("soft_jaccard", std::slice::from_ref(&logits), |x| {
-                soft_jaccard(&x[0], &labels(), reduction)
+                soft_jaccard(&x[0], &labels(), reduction, None)
             });
         }
     }
@@ -78,19 +85,36 @@ mod tests {
     fn the_kernel_agrees_with_candle() {
         let logits = (random(1, &[2, 3, 2, 3]) * 3.).unwrap();
         for reduction in [JaccardReduction::Mean, JaccardReduction::Sum] {
-            let reference = |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels(), reduction);
-            let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels(), reduction);
+            let reference =
+                |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels(), reduction, None);
+            let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels(), reduction, None);
             assert_same("soft_jaccard", std::slice::from_ref(&logits), f, reference);
         }
     }
+
     #[test]
     fn images_of_many_pixels() {
         let logits = (random(1, &[3, 5, 19, 21]) * 3.).unwrap();
         let values: Vec<u32> = (0..3 * 19 * 21).map(|i| i * 7 % 5).collect();
         let labels = Tensor::from_vec(values, (3, 19, 21), logits.device()).unwrap();
         let reduction = JaccardReduction::Mean;
-        let reference = |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels, reduction);
-        let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels, reduction);
+        let reference = |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels, reduction, None);
+        let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels, reduction, None);
         assert_same("soft_jaccard", &[logits], f, reference);
+    }
+
+    #[test]
+    fn ignored_pixels_are_not_there() {
+        for reduction in [JaccardReduction::Mean, JaccardReduction::Sum] {
+            assert_ignores("soft_jaccard", |logits, labels| {
+                soft_jaccard(logits, labels, reduction, Some(255))
+            });
+            let (logits, labels) = scores_and_labels([3, 5, 19, 21]);
+            let ignore = Some(255);
+            let reference =
+                |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels, reduction, ignore);
+            let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels, reduction, ignore);
+            assert_same("soft_jaccard", &[logits], f, reference);
+        }
     }
 }

@@ -1,15 +1,27 @@
 //! Losses: from logits and labels to one number, and the parts it is made of.
 
+mod config;
 mod cross_entropy;
-mod cross_entropy_and_soft_jaccard;
+mod describe;
+mod dice;
+mod focal;
+mod lovasz;
+mod overlap;
 mod soft_jaccard;
 mod sum;
+mod tversky;
 
 use candle_core::{Result, Tensor};
 
+pub use config::{LossConfig, LossKind, LossTerm};
 pub use cross_entropy::CrossEntropy;
+pub use dice::Dice;
+pub use focal::Focal;
+pub use lovasz::Lovasz;
 pub use soft_jaccard::SoftJaccard;
 pub use sum::SumLoss;
+pub use tversky::Tversky;
+pub use unetr_ops::{ClassMean, JaccardReduction, Region};
 
 /// What a loss computes for a batch.
 #[derive(Debug, Clone)]
@@ -29,7 +41,7 @@ pub trait Loss: Send + Sync + std::fmt::Debug {
     /// - `labels`: `[batch, height, width]`, integers
     ///
     /// # Errors
-    /// When the shapes do not fit or a label is no class.
+    /// When the shapes do not fit, a label is no class, or a setting makes no sense for them.
     fn compute(&self, logits: &Tensor, labels: &Tensor) -> Result<LossValue>;
 }
 

@@ -1,29 +1,36 @@
 use std::any::Any;
 
 use candle_core::{Result, Tensor};
+use unetr_ops::cross_entropy_and_soft_jaccard;
 
-use super::cross_entropy_and_soft_jaccard::CrossEntropyAndSoftJaccard;
+use super::overlap::{check_not_negative, wrapped};
 use super::{CrossEntropy, Loss, LossValue, SoftJaccard};
 
-/// The sum of several losses; its parts are theirs. [`CrossEntropy`] followed by [`SoftJaccard`] is
-/// computed in one pass over the logits.
+/// The weighted sum of several losses; its parts are theirs, without the weights. [`CrossEntropy`]
+/// followed by [`SoftJaccard`], both ignoring the same, is computed in one pass over the logits.
 ///
 /// # Examples
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use unetr_train::{Loss, SumLoss};
+/// use unetr_train::{CrossEntropy, Dice, Loss, SumLoss};
 ///
 /// let logits = Tensor::zeros((1, 3, 4, 4), DType::F32, &Device::Cpu)?;
 /// let labels = Tensor::zeros((1, 4, 4), DType::U8, &Device::Cpu)?;
-/// let loss = SumLoss::tutorial().compute(&logits, &labels)?;
+/// let loss = SumLoss::new(CrossEntropy::default()).plus_weighted(0.5, Dice::default());
+/// let loss = loss.compute(&logits, &labels)?;
 /// assert_eq!(loss.parts[0].0, "cross_entropy");
-/// assert_eq!(loss.parts[1].0, "soft_jaccard");
+/// assert_eq!(loss.parts[1].0, "dice");
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct SumLoss {
-    first: Box<dyn Term>,
-    others: Vec<Box<dyn Term>>,
+    terms: Vec<WeightedTerm>,
+}
+
+#[derive(Debug)]
+struct WeightedTerm {
+    weight: f64,
+    loss: Box<dyn Term>,
 }
 
 /// A loss whose type can be asked for.
@@ -34,40 +41,104 @@ impl<L: Loss + Any> Term for L {}
 impl SumLoss {
     /// Only `first`; [`plus`](Self::plus) adds to it.
     pub fn new(first: impl Loss + 'static) -> Self {
-        Self {
-            first: Box::new(first),
-            others: Vec::new(),
-        }
+        Self::weighted(1., first)
+    }
+
+    /// Only `first`, times `weight`.
+    pub fn weighted(weight: f64, first: impl Loss + 'static) -> Self {
+        Self::empty().plus_weighted(weight, first)
+    }
+
+    /// To begin with.
+    pub(super) fn empty() -> Self {
+        Self { terms: Vec::new() }
     }
 
     /// Adds a loss.
     #[must_use]
-    pub fn plus(mut self, loss: impl Loss + 'static) -> Self {
-        let last = self.others.last_mut().unwrap_or(&mut self.first);
-        let follows: &dyn Any = &**last;
-        match (&loss as &dyn Any).downcast_ref::<SoftJaccard>() {
-            Some(&jaccard) if follows.is::<CrossEntropy>() => {
-                *last = Box::new(CrossEntropyAndSoftJaccard(jaccard));
-            }
-            _ => self.others.push(Box::new(loss)),
-        }
+    pub fn plus(self, loss: impl Loss + 'static) -> Self {
+        self.plus_weighted(1., loss)
+    }
+
+    /// Adds a loss times `weight`, a finite number of at least 0.
+    #[must_use]
+    pub fn plus_weighted(mut self, weight: f64, loss: impl Loss + 'static) -> Self {
+        let loss = Box::new(loss);
+        self.terms.push(WeightedTerm { weight, loss });
         self
     }
 
     /// The tutorial's: cross entropy and soft Jaccard.
     pub fn tutorial() -> Self {
-        Self::new(CrossEntropy).plus(SoftJaccard::default())
+        Self::new(CrossEntropy::default()).plus(SoftJaccard::default())
+    }
+}
+
+impl WeightedTerm {
+    fn is<L: Loss + 'static>(&self) -> Option<&L> {
+        (&*self.loss as &dyn Any).downcast_ref()
+    }
+
+    /// Both losses in one pass, if there is one.
+    fn with(
+        &self,
+        next: &Self,
+        logits: &Tensor,
+        labels: &Tensor,
+    ) -> Option<Result<[LossValue; 2]>> {
+        let (entropy, jaccard) = (self.is::<CrossEntropy>()?, next.is::<SoftJaccard>()?);
+        if entropy.ignore_index != jaccard.ignore_index {
+            return None;
+        }
+        let config = entropy.config();
+        let both = cross_entropy_and_soft_jaccard(logits, labels, &config, jaccard.reduction);
+        Some(both.map(|(entropy, jaccard)| {
+            [
+                LossValue::single("cross_entropy", entropy),
+                LossValue::single("soft_jaccard", jaccard),
+            ]
+        }))
+    }
+
+    fn weigh(&self, value: Tensor) -> Result<Tensor> {
+        check_not_negative("the weight of a loss", self.weight).map_err(wrapped)?;
+        if self.weight == 1. {
+            return Ok(value);
+        }
+        value * self.weight
     }
 }
 
 impl Loss for SumLoss {
     fn compute(&self, logits: &Tensor, labels: &Tensor) -> Result<LossValue> {
-        let mut sum = self.first.compute(logits, labels)?;
-        for loss in &self.others {
-            let LossValue { total, parts } = loss.compute(logits, labels)?;
-            sum.total = (sum.total + total)?;
-            sum.parts.extend(parts);
+        let mut values = Vec::with_capacity(self.terms.len());
+        let mut terms = self.terms.as_slice();
+        while let [first, others @ ..] = terms {
+            let both = others
+                .first()
+                .and_then(|next| first.with(next, logits, labels));
+            match both {
+                Some(both) => values.extend(both?),
+                None => values.push(first.loss.compute(logits, labels)?),
+            }
+            terms = &self.terms[values.len()..];
         }
-        Ok(sum)
+        let mut totals = Vec::with_capacity(values.len());
+        let mut parts = Vec::new();
+        for (term, value) in self.terms.iter().zip(values) {
+            totals.push(term.weigh(value.total)?);
+            parts.extend(value.parts);
+        }
+        let total = totals
+            .into_iter()
+            .map(Ok)
+            .reduce(|sum, total| sum? + total?);
+        match total {
+            Some(total) => Ok(LossValue {
+                total: total?,
+                parts,
+            }),
+            None => candle_core::bail!("a sum of no loss"),
+        }
     }
 }

@@ -116,6 +116,10 @@ impl Callback for TensorBoard<'_> {
 fn step_scalars(report: &StepReport) -> Vec<(String, f64)> {
     let parts = report.parts.iter();
     let parts = parts.map(|(name, part)| (format!("step/{name}"), *part));
+    let norm = report.gradient_norm;
+    let norm = norm.map(|norm| ("step/gradient_norm".to_owned(), norm));
+    let memory = report.memory;
+    let memory = memory.map(|bytes| ("step/memory_gb".to_owned(), bytes as f64 / 1e9));
     [
         ("step/loss", report.loss),
         ("step/learning_rate", report.learning_rate),
@@ -124,6 +128,8 @@ fn step_scalars(report: &StepReport) -> Vec<(String, f64)> {
     .map(|(name, value)| (name.to_owned(), value))
     .into_iter()
     .chain(parts)
+    .chain(norm)
+    .chain(memory)
     .collect()
 }
 

@@ -1,8 +1,7 @@
 //! Losses and their gradients against JAX in float64.
 
 use candle_core::{Device, Tensor, Var};
-use unetr_ops::JaccardReduction;
-use unetr_train::{CrossEntropy, Loss, SoftJaccard, SumLoss};
+use unetr_train::{CrossEntropy, JaccardReduction, Loss, SoftJaccard, SumLoss};
 
 use crate::golden::{Golden, distance};
 
@@ -25,9 +24,10 @@ fn values_and_gradients_equal_jax() {
     let golden = Golden::open("losses");
     let sum = SoftJaccard {
         reduction: JaccardReduction::Sum,
+        ..SoftJaccard::default()
     };
     let losses: [(&str, &dyn Loss); 3] = [
-        ("xentropy", &CrossEntropy),
+        ("xentropy", &CrossEntropy::default()),
         ("jaccard_mean", &SoftJaccard::default()),
         ("jaccard_sum", &sum),
     ];
@@ -74,11 +74,16 @@ fn what_is_computed_together_is_the_sum_of_what_is_computed_alone() {
     let golden = Golden::open("losses");
     let labels = golden.labels("random/masks");
     let logits = golden.get("random/logits");
-    let reduction = JaccardReduction::Sum;
-    let jaccard = SoftJaccard { reduction };
-    let together = SumLoss::new(jaccard).plus(CrossEntropy).plus(jaccard);
+    let jaccard = SoftJaccard {
+        reduction: JaccardReduction::Sum,
+        ..SoftJaccard::default()
+    };
+    let cross_entropy = CrossEntropy::default();
+    let together = SumLoss::new(jaccard)
+        .plus(cross_entropy.clone())
+        .plus(jaccard);
     let value = together.compute(&logits, &labels).unwrap();
-    let alone: [&dyn Loss; 3] = [&jaccard, &CrossEntropy, &jaccard];
+    let alone: [&dyn Loss; 3] = [&jaccard, &cross_entropy, &jaccard];
     assert_eq!(value.parts.len(), alone.len());
     for ((name, part), alone) in value.parts.iter().zip(alone) {
         let alone = alone.compute(&logits, &labels).unwrap();

@@ -167,6 +167,8 @@ fn report(step: u64) -> StepReport {
         learning_rate: 0.25,
         loss: 1. / step as f64,
         parts: vec![("soft_jaccard".to_owned(), 0.125)],
+        gradient_norm: Some(0.5),
+        memory: Some(2_000_000_000),
         images_per_second: 64.,
         time_left: Duration::from_secs(1),
     }
@@ -207,7 +209,9 @@ fn a_run_is_written_and_a_resumed_one_takes_the_place_of_what_it_repeats() {
                 ("step/loss", loss),
                 ("step/learning_rate", 0.25),
                 ("step/images_per_second", 64.),
-                ("step/soft_jaccard", 0.125)
+                ("step/soft_jaccard", 0.125),
+                ("step/gradient_norm", 0.5),
+                ("step/memory_gb", 2.)
             ]
         );
         let epoch = &events[6];
