@@ -146,7 +146,7 @@ mod tests {
                 })
             };
             let expected: Vec<bool> = (0..labels.len()).map(square).collect();
-            assert_eq!(expected.contains(&true), distance < 10);
+            assert_eq!(expected.contains(&true), distance < 5);
             assert_eq!(inside(&labels, width, distance), expected, "{distance}");
         }
     }

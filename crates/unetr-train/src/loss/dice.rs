@@ -15,8 +15,8 @@ use super::{Loss, LossValue};
 ///
 /// By default it is MONAI's `DiceLoss(softmax=True, to_onehot_y=True)`, which without the background is
 /// `ClassMean::Only(vec![1, 2, …])`, and with `batch=True` [`Region::Batch`]. The `DiceLoss("multiclass")`
-/// of segmentation_models.pytorch has [`Region::Batch`], [`ClassMean::Present`], and its `smooth` in
-/// numerator and denominator; where a class is absent, its mean counts that class as 0, this one not.
+/// of segmentation_models.pytorch has [`Region::Batch`], [`ClassMean::Present`], and twice its `smooth`
+/// in numerator and denominator; where a class is absent, its mean counts that class as 0, this one not.
 ///
 /// # Examples
 /// ```

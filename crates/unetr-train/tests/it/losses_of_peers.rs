@@ -107,8 +107,9 @@ fn losses() -> Vec<(&'static str, Box<dyn Loss>)> {
             Box::new(Dice {
                 region: Region::Batch,
                 classes: ClassMean::Present,
-                smooth_numerator: 1.,
-                smooth_denominator: 1.,
+                // Its Dice is a Tversky of halves, which is smoothed before both are doubled.
+                smooth_numerator: 2.,
+                smooth_denominator: 2.,
                 ignore_index: VOID,
             }),
         ),

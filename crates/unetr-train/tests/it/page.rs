@@ -479,7 +479,11 @@ fn a_run_without_validation_is_compared_by_what_it_has() {
                 row("Best mean IoU").contains("epoch 3, validation"),
                 "{rows:?}"
             );
-            assert!(row("Last loss").contains('–'), "{rows:?}");
+            assert!(
+                row("Last loss").contains("1.500   epoch 1, train"),
+                "{rows:?}"
+            );
+            assert!(row("Pixel accuracy").contains('–'), "{rows:?}");
             assert!(row("Last training loss").contains("1.500"), "{rows:?}");
         });
     }
