@@ -4,6 +4,7 @@ mod checkpoint;
 mod error;
 mod history;
 mod loss;
+mod lr_finder;
 mod number;
 mod optimizer;
 mod report;
@@ -15,6 +16,7 @@ pub use checkpoint::{Checkpoint, CheckpointWriter, Checkpoints, Objective, Reten
 pub use error::{Error, Result};
 pub use history::{History, HistoryFile, Record, Split};
 pub use loss::{CrossEntropy, Loss, LossValue, SoftJaccard, SumLoss};
+pub use lr_finder::{LrFinderConfig, LrPoint, LrSweep, SweepEnd, find_learning_rate};
 pub use optimizer::{
     AdadeltaConfig, AdagradConfig, Adam, AdamConfig, AdamWConfig, AdamaxConfig, CandleAdamConfig,
     CandleAdamWConfig, DecayKind, DecayOn, External, GroupRule, NAdamConfig, Optimizer,

@@ -5,6 +5,7 @@ mod checkpoints;
 mod golden;
 mod history;
 mod losses;
+mod lr_finder;
 mod optimizer_config;
 mod optimizers;
 mod report;
