@@ -5,6 +5,7 @@ mod error;
 mod files;
 mod history;
 mod loss;
+mod lr_finder;
 mod number;
 mod optimizer;
 mod report;
@@ -20,6 +21,7 @@ pub use loss::{
     ClassMean, CrossEntropy, Dice, Focal, JaccardReduction, Loss, LossConfig, LossKind, LossTerm,
     LossValue, Lovasz, Region, SoftJaccard, SumLoss, Tversky,
 };
+pub use lr_finder::{LrFinderConfig, LrPoint, LrSweep, SweepEnd, find_learning_rate};
 pub use optimizer::{
     AdadeltaConfig, AdagradConfig, Adam, AdamConfig, AdamWConfig, AdamaxConfig, CandleAdamConfig,
     CandleAdamWConfig, DecayKind, DecayOn, External, GroupRule, NAdamConfig, Optimizer,

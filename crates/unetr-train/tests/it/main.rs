@@ -11,6 +11,7 @@ mod killed;
 mod loss_config;
 mod losses;
 mod losses_of_peers;
+mod lr_finder;
 mod optimizer_config;
 mod optimizers;
 mod page;
