@@ -18,6 +18,7 @@ use unetr::data::{
     ClassMap, Compose, Dataset, FolderConfig, FolderDataset, HorizontalFlip, Normalize,
     RandomBrightnessContrast, RandomResizedCrop, Split,
 };
+use unetr::train::Recipe;
 
 /// Trains a small UNETR on photos and masks in two folders.
 #[derive(Debug, Parser)]
@@ -61,15 +62,14 @@ fn main() -> Result<()> {
         .then(RandomBrightnessContrast::default())
         .then(Normalize::default());
     let settings = Settings {
-        epochs: flags.epochs,
-        seed: flags.seed,
+        epochs: Some(flags.epochs),
         device: flags.device,
         resume: flags.resume,
-        ..Settings::small(flags.out)
+        ..Settings::new(flags.out, flags.seed)
     };
     let split = Split::random(photos.len(), 0.8, flags.seed)?;
     let task = Task::new(photos, split, names, augment)?;
-    common::train(&settings, &cfg, &task)
+    common::train(&settings, &Recipe::small(), &cfg, &task)
 }
 
 /// The data set and the names of its classes.

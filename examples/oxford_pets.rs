@@ -15,6 +15,7 @@ use common::{Settings, Task};
 use indicatif::{ProgressBar, ProgressStyle};
 use unetr::data::{Compose, Dataset, DownloadEvent, OxfordPets, Split, download_oxford_pets};
 use unetr::model::UnetrConfig;
+use unetr::train::Recipe;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SplitKind {
@@ -76,7 +77,7 @@ fn main() -> Result<()> {
     cfg.validate()?;
     let augment = Compose::tutorial_train(cfg.image_size);
     let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
-    common::train(&flags.settings, &cfg, &task)
+    common::train(&flags.settings, &Recipe::tutorial(), &cfg, &task)
 }
 
 /// Downloads both archives with a progress bar.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use common::{Settings, Task};
 use unetr::data::{Compose, OxfordPets};
+use unetr::train::Recipe;
 
 /// Trains a small UNETR on the photos in `assets/`.
 #[derive(Debug, Parser)]
@@ -35,16 +36,15 @@ fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let cfg = common::small_network(OxfordPets::CLASS_NAMES.len());
     let settings = Settings {
-        epochs: flags.epochs,
-        seed: flags.seed,
+        epochs: Some(flags.epochs),
         device: flags.device,
         resume: flags.resume,
-        ..Settings::small(flags.out)
+        ..Settings::new(flags.out, flags.seed)
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/oxford_pets_sample");
     let pets = OxfordPets::open(root)?;
     let split = pets.official_split()?;
     let augment = Compose::tutorial_train(cfg.image_size);
     let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
-    common::train(&settings, &cfg, &task)
+    common::train(&settings, &Recipe::small(), &cfg, &task)
 }

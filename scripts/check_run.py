@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-FILES = ["config.json", "history.jsonl", "curves.png", "predictions.png"]
+FILES = ["config.json", "history.jsonl", "evaluation.json", "environment.json", "curves.png", "predictions.png", "report.html"]
 PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use serde_json::json;
 use unetr::data::{
     Batch, Compose, DataLoader, DataLoaderConfig, Dataset, Image, Normalize, Resize, Sample, Split,
     Subset, Transform, sample_rng,
@@ -15,32 +16,10 @@ use unetr::metrics::MetricSet;
 use unetr::model::{Parameters, Precision, Unetr, UnetrConfig};
 use unetr::ops::keep_freed_memory;
 use unetr::train::{
-    Adam, AdamConfig, Checkpoints, External, HistoryFile, Objective, Optimizer, Outcome, Palette,
-    PredictionSample, Retention, Schedule, StopSignal, SumLoss, Trainer, TrainerConfig,
-    console_progress, draw_curves, draw_predictions, predict_labels,
+    Checkpoints, Environment, Gallery, HistoryFile, ImageScore, Outcome, Palette, PredictionSample,
+    Recipe, Report, RunFolder, RunLock, ScoredSample, StopSignal, SumLoss, TensorBoard,
+    console_progress, draw_curves, draw_predictions, evaluate_images, predict_labels,
 };
-
-#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
-pub(crate) enum OptimizerKind {
-    /// The tutorial's.
-    Adam,
-    /// Adam with decoupled weight decay 0.05 on matrices.
-    Adamw,
-    /// NAdam of candle-optimisers.
-    Nadam,
-    /// Stochastic gradient descent of candle-nn.
-    Sgd,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
-pub(crate) enum ScheduleKind {
-    /// A straight line down to 0, the tutorial's.
-    Linear,
-    /// A warm-up, then half a cosine.
-    WarmupCosine,
-    /// Always the same.
-    Constant,
-}
 
 /// In what numbers a network multiplies.
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
@@ -63,23 +42,27 @@ impl From<PrecisionKind> for Precision {
 /// Flags of every training example.
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Settings {
+    /// A recipe in TOML or JSON; the flags below come on top of it.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
     /// Passes over the training set.
-    #[arg(long, default_value_t = 50)]
-    pub(crate) epochs: u64,
+    #[arg(long)]
+    pub(crate) epochs: Option<u64>,
     /// Ends the run after so many updates.
     #[arg(long)]
     pub(crate) max_steps: Option<u64>,
     /// Photos in a training batch; evaluation takes twice as many.
-    #[arg(long, default_value_t = 72)]
-    pub(crate) batch_size: usize,
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
     /// The highest learning rate.
-    #[arg(long, default_value_t = 0.003)]
-    pub(crate) lr: f64,
-    /// How the learning rate changes.
-    #[arg(long, value_enum, default_value = "linear")]
-    pub(crate) schedule: ScheduleKind,
-    #[arg(long, value_enum, default_value = "adam")]
-    pub(crate) optimizer: OptimizerKind,
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
+    /// How the learning rate changes: constant, linear, cosine, polynomial, one_cycle.
+    #[arg(long)]
+    pub(crate) schedule: Option<String>,
+    /// Any optimiser by name: adam, adamw, sgd, nadam, radam, rmsprop and others.
+    #[arg(long)]
+    pub(crate) optimizer: Option<String>,
     /// What initial weights, the order of photos and augmentations derive from.
     #[arg(long, default_value_t = 12)]
     pub(crate) seed: u64,
@@ -90,11 +73,11 @@ pub(crate) struct Settings {
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
     /// bf16 is faster on processors with AVX512_BF16.
-    #[arg(long, value_enum, default_value = "f32")]
-    pub(crate) precision: PrecisionKind,
+    #[arg(long, value_enum)]
+    pub(crate) precision: Option<PrecisionKind>,
     /// Evaluates after the first epoch, after every so many more, and after the last.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) eval_every: u64,
+    #[arg(long)]
+    pub(crate) eval_every: Option<u64>,
     /// The folder for configuration, history, checkpoints and pictures.
     #[arg(long)]
     pub(crate) out: PathBuf,
@@ -104,23 +87,51 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// For a small network on a few hundred photos.
-    pub(crate) fn small(out: PathBuf) -> Self {
+    /// What an example without many flags has.
+    pub(crate) fn new(out: PathBuf, seed: u64) -> Self {
         Self {
-            epochs: 30,
+            config: None,
+            epochs: None,
             max_steps: None,
-            batch_size: 8,
-            lr: 1e-3,
-            schedule: ScheduleKind::WarmupCosine,
-            optimizer: OptimizerKind::Adamw,
-            seed: 12,
+            batch_size: None,
+            lr: None,
+            schedule: None,
+            optimizer: None,
+            seed,
             workers: 2,
             device: "auto".into(),
-            precision: PrecisionKind::F32,
-            eval_every: 4,
+            precision: None,
+            eval_every: None,
             out,
             resume: false,
         }
+    }
+
+    /// The recipe of the file, or else this one, and the flags on top of it.
+    fn recipe(&self, otherwise: &Recipe) -> Result<Recipe> {
+        let mut recipe = match &self.config {
+            Some(path) => Recipe::read(path)?,
+            None => otherwise.clone(),
+        };
+        if let Some(kind) = &self.schedule {
+            recipe.schedule = serde_json::from_value(json!({ "kind": kind }))
+                .with_context(|| format!("--schedule {kind}"))?;
+        }
+        if let Some(kind) = &self.optimizer {
+            recipe.optimizer = serde_json::from_value(json!({ "kind": kind }))
+                .with_context(|| format!("--optimizer {kind}"))?;
+        }
+        if let Some(lr) = self.lr {
+            recipe.schedule = recipe.schedule.with_peak(lr);
+        }
+        recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
+        let trainer = &mut recipe.trainer;
+        trainer.epochs = self.epochs.unwrap_or(trainer.epochs);
+        trainer.max_steps = self.max_steps.or(trainer.max_steps);
+        trainer.eval_every = self.eval_every.unwrap_or(trainer.eval_every);
+        trainer.precision = self.precision.map_or(trainer.precision, Into::into);
+        trainer.seed = self.seed;
+        Ok(recipe)
     }
 }
 
@@ -197,55 +208,13 @@ pub(crate) fn device(name: &str) -> Result<Device> {
     })
 }
 
-fn optimizer(settings: &Settings, parameters: &Parameters) -> Result<Box<dyn Optimizer>> {
-    let vars = || {
-        parameters
-            .trainable()
-            .into_iter()
-            .map(|(_, var)| var)
-            .collect()
-    };
-    Ok(match settings.optimizer {
-        OptimizerKind::Adam => Box::new(Adam::new(parameters.trainable(), AdamConfig::default())?),
-        OptimizerKind::Adamw => {
-            let config = AdamConfig {
-                weight_decay: 0.05,
-                ..Default::default()
-            };
-            Box::new(Adam::new(parameters.trainable(), config)?)
-        }
-        OptimizerKind::Nadam => {
-            use candle_optimisers::nadam::{NAdam, ParamsNAdam};
-            let nadam: NAdam = candle_nn::Optimizer::new(vars(), ParamsNAdam::default())?;
-            Box::new(External::new("NAdam", nadam))
-        }
-        OptimizerKind::Sgd => {
-            let sgd: candle_nn::SGD = candle_nn::Optimizer::new(vars(), settings.lr)?;
-            Box::new(External::new("SGD", sgd))
-        }
-    })
-}
-
-fn schedule(settings: &Settings, steps: u64) -> Schedule {
-    match settings.schedule {
-        ScheduleKind::Linear => Schedule::Linear {
-            from: settings.lr,
-            to: 0.,
-            steps,
-        },
-        ScheduleKind::WarmupCosine => Schedule::warmup_cosine(settings.lr, steps),
-        ScheduleKind::Constant => Schedule::Constant { lr: settings.lr },
-    }
-}
-
 /// Everything a run is made of, as `config.json` keeps it.
 #[derive(Serialize)]
 struct RunConfig<'a> {
     settings: &'a Settings,
     model: &'a UnetrConfig,
     classes: &'a [String],
-    trainer: &'a TrainerConfig,
-    schedule: &'a Schedule,
+    recipe: &'a Recipe,
     train: &'a DataLoaderConfig,
     validation: &'a DataLoaderConfig,
     train_transforms: &'a Compose,
@@ -253,18 +222,26 @@ struct RunConfig<'a> {
 }
 
 /// Trains, evaluates and writes everything into `settings.out`.
-pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Result<()> {
+pub(crate) fn train(
+    settings: &Settings,
+    recipe: &Recipe,
+    cfg: &UnetrConfig,
+    task: &Task,
+) -> Result<()> {
+    let run = RunFolder::new(&settings.out);
     let out = &settings.out;
-    let history = out.join("history.jsonl");
-    if !settings.resume && history.exists() {
+    if !settings.resume && run.history().exists() {
         bail!(
             "{} already holds a run; go on with --resume, give another --out, or remove the folder",
             out.display()
         );
     }
-    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let mut recipe = settings.recipe(recipe)?;
+    recipe.validate()?;
+    let _lock = RunLock::acquire(out)?;
     compute_threads(0)?;
     let device = device(&settings.device)?;
+    recipe.trainer.log_every = if device.is_cpu() { 1 } else { 10 };
     let parameters = Parameters::new(settings.seed, DType::F32, &device);
     let model = Unetr::new(cfg, parameters.var_builder())?;
 
@@ -272,43 +249,31 @@ pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Resu
     let loader = DataLoaderConfig {
         seed: settings.seed,
         workers: settings.workers,
-        ..DataLoaderConfig::train(settings.batch_size)
+        ..DataLoaderConfig::train(recipe.batch_size)
     };
     let evaluation = DataLoaderConfig {
         workers: settings.workers,
-        ..DataLoaderConfig::evaluation(2 * settings.batch_size)
+        ..DataLoaderConfig::evaluation(2 * recipe.batch_size)
     };
     let train_loader = DataLoader::new(task.train.clone(), task.augment.clone(), loader.clone())?;
     let train_eval = DataLoader::new(task.train.clone(), prepare.clone(), evaluation.clone())?;
     let val_loader = DataLoader::new(task.validation.clone(), prepare.clone(), evaluation.clone())?;
 
-    let config = TrainerConfig {
-        epochs: settings.epochs,
-        max_steps: settings.max_steps,
-        eval_every: settings.eval_every,
-        seed: settings.seed,
-        log_every: if device.is_cpu() { 1 } else { 10 },
-        precision: settings.precision.into(),
-        ..TrainerConfig::default()
-    };
-    if !config.precision.is_supported() {
+    if !recipe.trainer.precision.is_supported() {
         eprintln!("this processor has no bf16 products (AVX512_BF16): computing in f32");
     }
-    let steps = config.steps(train_loader.batches_per_epoch() as u64);
-    let schedule = schedule(settings, steps);
-    let run = RunConfig {
+    let config = RunConfig {
         settings,
         model: cfg,
         classes: &task.classes,
-        trainer: &config,
-        schedule: &schedule,
+        recipe: &recipe,
         train: &loader,
         validation: &evaluation,
         train_transforms: &task.augment,
         validation_transforms: &prepare,
     };
-    std::fs::write(out.join("config.json"), serde_json::to_vec_pretty(&run)?)?;
-    let optimizer = optimizer(settings, &parameters)?;
+    std::fs::write(run.config(), serde_json::to_vec_pretty(&config)?)?;
+    Environment::collect(format!("{device:?}")).write(run.environment())?;
     println!("device       {device:?}");
     println!(
         "data         {} training and {} validation photos",
@@ -323,10 +288,15 @@ pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Resu
         cfg.layers,
         parameters.count()
     );
-    println!("optimizer    {}, {schedule}", optimizer.describe());
+    println!("loss         {}", recipe.loss);
+    println!("optimizer    {}, {}", recipe.optimizer, recipe.schedule);
     println!(
-        "training     {} epochs, {steps} steps of {} photos",
-        config.epochs, settings.batch_size
+        "training     {} epochs, {} steps of {} photos",
+        recipe.trainer.epochs,
+        recipe
+            .trainer
+            .steps(train_loader.batches_per_epoch() as u64),
+        recipe.batch_size
     );
     println!("augmentation {}", task.augment);
     println!("output       {}", out.display());
@@ -340,36 +310,47 @@ pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Resu
         eprintln!("finishing the step and saving; --resume goes on from there");
         handle.raise();
     })?;
-    let retention = Retention::best(2, "validation/mean_iou", Objective::Max);
-    let mut trainer = Trainer::new(
-        &model,
-        &parameters,
-        SumLoss::tutorial(),
-        optimizer,
-        schedule,
-        config,
-    )?
-    .evaluation(MetricSet::new(&task.classes)?)
-    .train_evaluation(&train_eval)
-    .validation(&val_loader)
-    .checkpoints(Checkpoints::open(out.join("checkpoints"), retention)?)
-    .history_file(HistoryFile::open(history)?)
-    .attach("config.json", cfg)?
-    .attach("preprocessing.json", &prepare)?
-    .callback(console_progress())
-    .stop_signal(stop);
+    let metrics = MetricSet::new(&task.classes)?;
+    let checkpoints = Checkpoints::open(run.checkpoints(), recipe.checkpoints.clone())?;
+    let mut trainer = recipe
+        .trainer(&model, &parameters, train_loader.batches_per_epoch())?
+        .evaluation(metrics.clone())
+        .train_evaluation(&train_eval)
+        .validation(&val_loader)
+        .checkpoints(checkpoints)
+        .history_file(HistoryFile::open(run.history())?)
+        .evaluation_file(run.evaluation())
+        .attach("config.json", cfg)?
+        .attach("preprocessing.json", &prepare)?
+        .callback(console_progress())
+        .callback(Box::new(TensorBoard::create(out.join("tensorboard"))?))
+        .stop_signal(stop);
     if settings.resume {
         trainer = trainer.resume();
     }
     let outcome = trainer.fit(&train_loader)?;
     draw_curves(trainer.history()).save(out.join("curves.png"))?;
-    let samples = predictions(&model, &*task.validation, cfg.image_size, &device)?;
-    draw_predictions(&samples, &Palette::viridis(&task.classes))?
-        .save(out.join("predictions.png"))?;
+    let palette = Palette::viridis(&task.classes);
+    let step = trainer.history().last().map_or(0, |record| record.step);
+    gallery(
+        &run,
+        step,
+        task,
+        &model,
+        &val_loader,
+        metrics,
+        &palette,
+        &device,
+    )?;
+    let shown = (0..task.validation.len()).step_by(task.validation.len().div_ceil(5));
+    let samples = predictions(&model, &*task.validation, shown, &device)?;
+    draw_predictions(&samples, &palette)?.save(out.join("predictions.png"))?;
+    Report::open(&[out])?.write(run.report())?;
     match outcome {
-        Outcome::Finished => println!(
-            "finished; look at {}",
-            out.join("predictions.png").display()
+        Outcome::Finished => println!("finished; look at {}", run.report().display()),
+        Outcome::StoppedEarly => println!(
+            "stopped since evaluations got no better; look at {}",
+            run.report().display()
         ),
         Outcome::Stopped => println!("stopped; the same command with --resume goes on"),
     }
@@ -383,17 +364,46 @@ pub(crate) fn train(settings: &Settings, cfg: &UnetrConfig, task: &Task) -> Resu
     Ok(())
 }
 
-/// Predictions for a few photos spread over a data set.
+/// The best, median and worst predictions of the validation set, for the report.
+fn gallery(
+    run: &RunFolder,
+    step: u64,
+    task: &Task,
+    model: &Unetr,
+    loader: &DataLoader,
+    mut metrics: MetricSet,
+    palette: &Palette,
+    device: &Device,
+) -> Result<()> {
+    let loss = SumLoss::tutorial();
+    let images = evaluate_images(model, &loss, loader, &mut metrics, device, || {})?.images;
+    let score = |image: &ImageScore| image.mean_iou.unwrap_or(f64::NAN);
+    let scores: Vec<f64> = images.iter().map(score).collect();
+    let chosen = Gallery::choose(&scores, 4);
+    let indices = chosen.iter().map(|&(_, place)| images[place].index);
+    let pictures = predictions(model, &*task.validation, indices.clone(), device)?;
+    let samples = chosen.iter().zip(indices).zip(pictures);
+    let samples: Vec<ScoredSample> = samples
+        .map(|((&(_, place), index), pictures)| ScoredSample {
+            name: task.validation.name(index),
+            score: scores[place],
+            pictures,
+        })
+        .collect();
+    Gallery::write(run.gallery(), step, &samples, 4, palette)?;
+    Ok(())
+}
+
+/// Predictions for some photos of a data set.
 fn predictions(
     model: &Unetr,
     dataset: &dyn Dataset,
-    size: [usize; 2],
+    indices: impl Iterator<Item = usize>,
     device: &Device,
 ) -> Result<Vec<PredictionSample>> {
-    let count = dataset.len().min(5);
+    let size = model.config().image_size;
     let mut samples = Vec::new();
-    for n in 0..count {
-        let index = n * dataset.len() / count;
+    for index in indices {
         let sample = Resize::new(size).apply(dataset.get(index)?, &mut sample_rng(0, 0, 0))?;
         let Image::U8(image) = sample.image.clone() else {
             bail!("{}: expected 8-bit pixels", sample.name);

@@ -25,6 +25,16 @@ pub enum Error {
     /// The settings of a run can't be JSON.
     #[error("the settings of the run cannot be saved as JSON: {0}")]
     Settings(serde_json::Error),
+    /// A recipe has something that can't be.
+    #[error("{place}: {key}: {message}")]
+    Recipe {
+        /// The file, or that it was a text.
+        place: String,
+        /// The key, with dots.
+        key: String,
+        /// What the parser said.
+        message: String,
+    },
     /// A line of a history is not a record.
     #[error("{path}: line {line} is not a record: {source}; remove the line or the file", path = path.display())]
     Record {

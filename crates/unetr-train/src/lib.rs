@@ -8,6 +8,7 @@ mod loss;
 mod lr_finder;
 mod number;
 mod optimizer;
+mod recipe;
 mod report;
 mod run_folder;
 mod schedule;
@@ -28,6 +29,7 @@ pub use optimizer::{
     OptimizerConfig, ParameterGroups, ParameterSettings, RAdamConfig, RmsPropConfig, SgdConfig,
     Training,
 };
+pub use recipe::Recipe;
 pub use report::{
     Gallery, GalleryEntry, Palette, Picture, PredictionSample, Rank, Report, ScoredSample,
     draw_curves, draw_overlay, draw_predictions, draw_sheet,

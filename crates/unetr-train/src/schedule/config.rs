@@ -217,6 +217,19 @@ impl ScheduleConfig {
         })
     }
 
+    /// The same with another highest learning rate.
+    #[must_use]
+    pub fn with_peak(mut self, lr: f64) -> Self {
+        match &mut self {
+            Self::Constant { peak, .. }
+            | Self::Linear { peak, .. }
+            | Self::Cosine { peak, .. }
+            | Self::Polynomial { peak, .. }
+            | Self::OneCycle { peak, .. } => *peak = lr,
+        }
+        self
+    }
+
     /// Checks the numbers.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -18,8 +19,8 @@ use super::{StopSignal, TrainerConfig};
 use crate::checkpoint::{BackgroundSaver, Snapshot};
 use crate::error::At;
 use crate::{
-    Checkpoints, Error, History, HistoryFile, Loss, Optimizer, Record, Result, RunLock, Schedule,
-    Split,
+    Checkpoints, Error, Evaluation, History, HistoryFile, Loss, Optimizer, Record, Result, RunLock,
+    Schedule, Split,
 };
 
 /// How a run ended.
@@ -85,6 +86,7 @@ pub struct Trainer<'a> {
     checkpoints: Option<BackgroundSaver>,
     attachments: Vec<(String, serde_json::Value)>,
     history_file: Option<HistoryFile>,
+    evaluation_file: Option<PathBuf>,
     history: History,
     callbacks: Vec<Box<dyn Callback + 'a>>,
     stop: StopSignal,
@@ -135,6 +137,7 @@ impl<'a> Trainer<'a> {
             checkpoints: None,
             attachments: Vec::new(),
             history_file: None,
+            evaluation_file: None,
             history: History::default(),
             callbacks: Vec::new(),
             stop: StopSignal::default(),
@@ -198,6 +201,14 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn history_file(mut self, file: HistoryFile) -> Self {
         self.history_file = Some(file);
+        self
+    }
+
+    /// Writes the scores and the confusion matrix of the last evaluation of the validation set to a file, as an
+    /// [`Evaluation`].
+    #[must_use]
+    pub fn evaluation_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.evaluation_file = Some(path.into());
         self
     }
 
@@ -497,6 +508,9 @@ impl<'a> Trainer<'a> {
             let scores = with_precision(self.config.precision, || {
                 evaluate(self.model, &*self.loss, loader, metrics, device, on_batch)
             })?;
+            if let (Split::Validation, Some(path)) = (split, &self.evaluation_file) {
+                Evaluation::new(record.epoch, record.step, split, metrics).write(path)?;
+            }
             record = record.metrics(split, scores);
         }
         Ok(record)
