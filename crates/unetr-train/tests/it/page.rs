@@ -472,18 +472,14 @@ fn a_run_without_validation_is_compared_by_what_it_has() {
                 .collect();
             let row = |name: &str| rows.iter().find(|row| row.starts_with(name)).unwrap();
             assert!(
-                row("Best mean IoU").contains("0.250   epoch 1, train"),
+                row("Best mean IoU").contains("0.250  epoch 1, train"),
                 "{rows:?}"
             );
             assert!(
                 row("Best mean IoU").contains("epoch 3, validation"),
                 "{rows:?}"
             );
-            assert!(
-                row("Last loss").contains("1.500   epoch 1, train"),
-                "{rows:?}"
-            );
-            assert!(row("Pixel accuracy").contains('–'), "{rows:?}");
+            assert!(row("Last loss").contains('–'), "{rows:?}");
             assert!(row("Last training loss").contains("1.500"), "{rows:?}");
         });
     }
