@@ -310,11 +310,10 @@ pub(crate) fn train(
         eprintln!("finishing the step and saving; --resume goes on from there");
         handle.raise();
     })?;
-    let metrics = MetricSet::new(&task.classes)?;
     let checkpoints = Checkpoints::open(run.checkpoints(), recipe.checkpoints.clone())?;
     let mut trainer = recipe
         .trainer(&model, &parameters, train_loader.batches_per_epoch())?
-        .evaluation(metrics.clone())
+        .evaluation(MetricSet::new(&task.classes)?)
         .train_evaluation(&train_eval)
         .validation(&val_loader)
         .checkpoints(checkpoints)
@@ -330,21 +329,12 @@ pub(crate) fn train(
     }
     let outcome = trainer.fit(&train_loader)?;
     draw_curves(trainer.history()).save(out.join("curves.png"))?;
-    let palette = Palette::viridis(&task.classes);
     let step = trainer.history().last().map_or(0, |record| record.step);
-    gallery(
-        &run,
-        step,
-        task,
-        &model,
-        &val_loader,
-        metrics,
-        &palette,
-        &device,
-    )?;
+    gallery(&run, step, task, &model, &val_loader, &device)?;
     let shown = (0..task.validation.len()).step_by(task.validation.len().div_ceil(5));
     let samples = predictions(&model, &*task.validation, shown, &device)?;
-    draw_predictions(&samples, &palette)?.save(out.join("predictions.png"))?;
+    draw_predictions(&samples, &Palette::viridis(&task.classes))?
+        .save(out.join("predictions.png"))?;
     Report::open(&[out])?.write(run.report())?;
     match outcome {
         Outcome::Finished => println!("finished; look at {}", run.report().display()),
@@ -371,11 +361,9 @@ fn gallery(
     task: &Task,
     model: &Unetr,
     loader: &DataLoader,
-    mut metrics: MetricSet,
-    palette: &Palette,
     device: &Device,
 ) -> Result<()> {
-    let loss = SumLoss::tutorial();
+    let (loss, mut metrics) = (SumLoss::tutorial(), MetricSet::new(&task.classes)?);
     let images = evaluate_images(model, &loss, loader, &mut metrics, device, || {})?.images;
     let score = |image: &ImageScore| image.mean_iou.unwrap_or(f64::NAN);
     let scores: Vec<f64> = images.iter().map(score).collect();
@@ -390,7 +378,8 @@ fn gallery(
             pictures,
         })
         .collect();
-    Gallery::write(run.gallery(), step, &samples, 4, palette)?;
+    let palette = Palette::viridis(&task.classes);
+    Gallery::write(run.gallery(), step, &samples, 4, &palette)?;
     Ok(())
 }
 

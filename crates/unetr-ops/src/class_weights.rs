@@ -14,7 +14,7 @@ pub(crate) fn check_class_weights(
     if weights.len() != classes {
         let expected = format!("{classes}, one for each class of the logits");
         let argument = "the number of class weights";
-        return Err(value_error(op, argument, weights.len(), expected));
+        return Err(value_error(op, argument, &weights.len(), expected));
     }
     let usable = |weight: f32| weight.is_finite() && weight >= 0.;
     if let Some(weight) = weights.iter().find(|&&weight| !usable(weight)) {
@@ -23,7 +23,7 @@ pub(crate) fn check_class_weights(
     }
     if weights.iter().all(|&weight| weight == 0.) {
         let expected = "at least one above 0";
-        return Err(value_error(op, "every class weight", 0, expected));
+        return Err(value_error(op, "every class weight", &0, expected));
     }
     Ok(())
 }

@@ -106,7 +106,7 @@ pub(crate) fn check_shape(
 pub(crate) fn value_error(
     op: &'static str,
     argument: &'static str,
-    found: impl ToString,
+    found: &dyn std::fmt::Display,
     expected: impl Into<String>,
 ) -> candle_core::Error {
     let (found, expected) = (found.to_string(), expected.into());

@@ -20,6 +20,17 @@ unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
+impl<T> Shared<T> {
+    /// The place of an element; a closure that calls this takes the whole of `self` along, and not its pointer.
+    ///
+    /// # Safety
+    /// The result has so many elements.
+    pub(crate) unsafe fn at(self, index: usize) -> *mut T {
+        // SAFETY: as above.
+        unsafe { self.0.add(index) }
+    }
+}
+
 /// Copies `xs` to `ys`, by all threads.
 pub(crate) fn copy_in_parallel<T: Real>(xs: &[T], ys: &mut [T]) {
     ys.par_chunks_mut(TASK)

@@ -84,7 +84,7 @@ impl CrossEntropyConfig<'_> {
     pub fn check(&self, classes: usize) -> Result<()> {
         if !(0. ..=1.).contains(&self.smoothing) {
             let expected = "a number from 0 to 1";
-            return Err(value_error(OP, "the smoothing", self.smoothing, expected));
+            return Err(value_error(OP, "the smoothing", &self.smoothing, expected));
         }
         check_class_weights(OP, self.class_weights, classes)
     }

@@ -43,7 +43,7 @@ impl FocalConfig<'_> {
     pub fn check(&self, classes: usize) -> Result<()> {
         if !(self.gamma.is_finite() && self.gamma >= 0.) {
             let expected = "a finite number of at least 0";
-            return Err(value_error(OP, "gamma", self.gamma, expected));
+            return Err(value_error(OP, "gamma", &self.gamma, expected));
         }
         check_class_weights(OP, self.class_weights, classes)
     }

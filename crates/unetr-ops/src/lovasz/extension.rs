@@ -108,7 +108,6 @@ impl Term {
             .zip(starts)
             .enumerate()
             .map(|(chunk, (entries, hits))| {
-                let weights = weights;
                 let others = chunk * CHUNK - hits;
                 let (mut intersection, mut union) = (self.labelled - hits, self.labelled + others);
                 let mut sum = 0.;
@@ -128,7 +127,7 @@ impl Term {
                     sum += weight * entry.error.f64();
                     if entry.error != T::zero() {
                         // SAFETY: as the caller vouches.
-                        unsafe { *weights.0.add(entry.place()) = T::of(weight) };
+                        unsafe { *weights.at(entry.place()) = T::of(weight) };
                     }
                 }
                 sum

@@ -57,11 +57,11 @@ impl ClassMean {
             } else {
                 continue;
             };
-            return Err(value_error(op, "a class of the mean", class, expected));
+            return Err(value_error(op, "a class of the mean", &class, expected));
         }
         if only.is_empty() {
             let argument = "the number of classes of the mean";
-            return Err(value_error(op, argument, 0, "at least 1"));
+            return Err(value_error(op, argument, &0, "at least 1"));
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ pub fn lovasz_softmax(logits: &Tensor, labels: &Tensor, config: &LovaszConfig) -
         return Err(value_error(
             OP,
             "the number of scores",
-            logits.elem_count(),
+            &logits.elem_count(),
             expected,
         ));
     }

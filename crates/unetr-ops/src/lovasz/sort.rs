@@ -75,11 +75,10 @@ fn pass<T: Real>(from: &[Entry<T>], to: &mut [Entry<T>], shift: u32) {
     assert!(next == to.len(), "as many entries come out as go in");
     let to = Shared(to.as_mut_ptr());
     chunks.zip(starts).for_each(|(chunk, mut starts)| {
-        let to = to;
         for &entry in chunk {
             let start = &mut starts[entry.bucket(shift)];
             // SAFETY: every chunk has a place of its own for each of its entries, below their number.
-            unsafe { *to.0.add(*start) = entry };
+            unsafe { *to.at(*start) = entry };
             *start += 1;
         }
     });

@@ -145,7 +145,7 @@ impl TrainerConfig {
             ("log_every", self.log_every),
         ];
         for (what, count) in counts {
-            check(what, count, count > 0, "at least 1")?;
+            check(what, &count, count > 0, "at least 1")?;
         }
         let bounds = [
             ("clip_norm", self.clip_norm),
@@ -154,15 +154,15 @@ impl TrainerConfig {
         ];
         for (what, bound) in bounds {
             let bound = bound.unwrap_or(1.);
-            check(what, bound, bound > 0., "a number greater than 0")?;
+            check(what, &bound, bound > 0., "a number greater than 0")?;
         }
         let decay = ema.decay;
         let between = (0. ..1.).contains(&decay);
-        check("ema.decay", decay, between, "at least 0 and less than 1")?;
+        check("ema.decay", &decay, between, "at least 0 and less than 1")?;
         let EarlyStopping { min_delta, .. } = self.early_stopping.clone().unwrap_or_default();
         check(
             "early_stopping.min_delta",
-            min_delta,
+            &min_delta,
             min_delta >= 0.,
             "a number of at least 0",
         )
@@ -187,7 +187,7 @@ impl TrainerConfig {
 
 fn check(
     what: &'static str,
-    value: impl ToString,
+    value: &dyn std::fmt::Display,
     holds: bool,
     expected: &'static str,
 ) -> Result<()> {

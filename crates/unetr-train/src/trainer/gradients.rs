@@ -41,9 +41,8 @@ impl Gradients {
         config: &TrainerConfig,
         parameters: &Parameters,
     ) -> Result<(GradStore, f64)> {
-        let mut gradients = match self.sum {
-            Some(sum) => sum,
-            None => return Err(candle_core::Error::Msg("no batch has gradients".into()).into()),
+        let Some(mut gradients) = self.sum else {
+            return Err(candle_core::Error::Msg("no batch has gradients".into()).into());
         };
         let parameters = parameters.trainable();
         let mut scale = 1. / self.batches as f64;

@@ -124,7 +124,7 @@ impl RunState {
             let show = |value: Option<&String>| value.map_or("nothing".into(), String::clone);
             let difference = format!("{key} is {} there and {} here", show(old), show(new));
             let is_free = |free: &&str| key.strip_prefix(*free).is_some_and(ends_key);
-            if FREE.iter().any(|free| is_free(&free)) {
+            if FREE.iter().any(is_free) {
                 log::warn!("resuming with another setting: {difference}");
             } else {
                 differences.push(difference);

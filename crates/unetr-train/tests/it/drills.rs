@@ -202,7 +202,11 @@ fn a_checkpoint_of_the_first_format_is_resumed() {
         .attach("config.json", &cfg)
         .unwrap()
         .resume();
-        let first = trainer.saved().unwrap().last().map(|last| last.step());
+        let first = trainer
+            .saved()
+            .unwrap()
+            .last()
+            .map(unetr_train::Checkpoint::step);
         assert_eq!(trainer.fit(&train).unwrap(), Outcome::Finished);
         let values = parameters.variables().into_iter();
         let values = values.flat_map(|(_, v)| v.flatten_all().unwrap().to_vec1::<f32>().unwrap());

@@ -140,7 +140,7 @@ fn the_next_gallery_leaves_nothing_of_the_last() {
         &entry.prediction,
         &entry.overlay,
     ]
-    .map(|picture| picture.name())
+    .map(unetr_train::Picture::name)
     .into();
     expected.extend(["gallery.json", "notes.txt"]);
     expected.sort_unstable();

@@ -177,10 +177,11 @@ fn network() -> (Unetr, Parameters, Tensor, Tensor) {
     (model, parameters, images, labels)
 }
 
-/// The values of all parameters after three steps of `minimise` on one batch.
-fn train(
-    build: impl Fn(Vec<(String, Var)>) -> Box<dyn Optimizer>,
-) -> (Vec<(String, Tensor)>, Vec<(String, Tensor)>) {
+/// Values of parameters by name.
+type Values = Vec<(String, Tensor)>;
+
+/// The values of all parameters before and after three steps of `minimise` on one batch.
+fn train(build: impl Fn(Vec<(String, Var)>) -> Box<dyn Optimizer>) -> (Values, Values) {
     let (model, parameters, images, labels) = network();
     let values = || {
         let copy = |(name, var): (String, Var)| (name, var.copy().unwrap());

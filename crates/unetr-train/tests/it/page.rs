@@ -398,7 +398,7 @@ fn a_run_that_goes_on_is_read_and_left_alone() {
             .unwrap();
     }
     parse(&html(&[run.path()]), |root| {
-        assert!(text(elements(root, "header")[0]).contains("Stopped"))
+        assert!(text(elements(root, "header")[0]).contains("Stopped"));
     });
 }
 
@@ -502,7 +502,7 @@ fn long_runs_and_many_classes_stay_small() {
     let html = html(&[run.path()]);
     assert!(html.len() < 500_000, "{} bytes", html.len());
     parse(&html, |root| {
-        assert!(text(root).contains("Largest confusions"))
+        assert!(text(root).contains("Largest confusions"));
     });
 }
 

@@ -16,6 +16,8 @@ const MOST_CLASSES: usize = 6;
 /// Means over an epoch, taken while the model learns.
 const RUNNING: &str = "running_";
 const CLASS: &str = "iou/";
+/// Other scores of single classes, whose last values are in the table of classes.
+const TABLE: [&str; 4] = ["dice/", "precision/", "recall/", "iou_imagewise/"];
 /// What comes first, and in large.
 const FIRST: [&str; 2] = ["loss", "mean_iou"];
 
@@ -89,7 +91,8 @@ fn charts(runs: &[Run]) -> (Vec<Chart>, Vec<Chart>) {
     }
     let others = metrics
         .iter()
-        .filter(|name| !is_class(name) && !FIRST.contains(&name.as_str()));
+        .filter(|name| !is_class(name) && !FIRST.contains(&name.as_str()))
+        .filter(|name| !TABLE.iter().any(|of_class| name.starts_with(of_class)));
     more.extend(others.map(|name| chart(name)));
     more.extend(axis.record_chart(runs, "Learning rate", |record| record.lr, numbers::number));
     more.extend(axis.record_chart(

@@ -114,10 +114,18 @@ impl Status {
 /// A whole number of the configuration, where the trainer's settings or the whole have it.
 fn planned(config: Option<&Value>, name: &str) -> Option<u64> {
     let config = config?;
-    [config.get("trainer"), config.get("settings"), Some(config)]
-        .into_iter()
-        .flatten()
-        .find_map(|settings| settings.get(name)?.as_u64())
+    let recipe = config
+        .get("recipe")
+        .and_then(|recipe| recipe.get("trainer"));
+    [
+        recipe,
+        config.get("trainer"),
+        config.get("settings"),
+        Some(config),
+    ]
+    .into_iter()
+    .flatten()
+    .find_map(|settings| settings.get(name)?.as_u64())
 }
 
 fn planned_steps(config: Option<&Value>) -> Option<u64> {
@@ -151,6 +159,8 @@ mod tests {
     #[test]
     fn a_run_is_finished_when_its_epochs_or_its_steps_are_done() {
         let config = json!({"trainer": {"epochs": 3, "max_steps": null}});
+        assert_eq!(status(&config, 3, 1.0, 0).state, State::Finished);
+        let config = json!({"recipe": {"trainer": {"epochs": 3}}, "settings": {"epochs": null}});
         assert_eq!(status(&config, 3, 1.0, 0).state, State::Finished);
         let config = json!({"settings": {"epochs": 30, "max_steps": 20}});
         let status = status(&config, 2, 1.0, 0);
