@@ -15,6 +15,7 @@ mod lr_finder;
 mod optimizer_config;
 mod optimizers;
 mod page;
+mod recipe;
 mod report;
 mod run_folder;
 mod schedule;

@@ -1,0 +1,66 @@
+use unetr_train::{Error, OptimizerConfig, Recipe, Schedule, SumLoss};
+
+#[test]
+fn the_tutorials_is_the_tutorials() {
+    let recipe = Recipe::tutorial();
+    recipe.validate().unwrap();
+    assert_eq!(
+        recipe.schedule.schedule(3550).unwrap(),
+        Schedule::tutorial(3550)
+    );
+    let built = format!("{:?}", recipe.loss.build().unwrap());
+    assert_eq!(built, format!("{:?}", SumLoss::tutorial()));
+    assert!(matches!(recipe.optimizer, OptimizerConfig::Adam(_)));
+    assert_eq!((recipe.batch_size, recipe.trainer.epochs), (72, 50));
+    Recipe::small().validate().unwrap();
+}
+
+#[test]
+fn files_hold_recipes() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe::small();
+    let json = folder.path().join("recipe.json");
+    std::fs::write(&json, serde_json::to_vec(&recipe).unwrap()).unwrap();
+    assert_eq!(Recipe::read(&json).unwrap(), recipe);
+    let toml = folder.path().join("recipe.toml");
+    let text = "batch_size = 8\n[optimizer]\nkind = \"adamw\"\nweight_decay = 0.05\n\
+                [schedule]\nkind = \"cosine\"\n[trainer]\nepochs = 30\neval_every = 4\n";
+    std::fs::write(&toml, text).unwrap();
+    assert_eq!(Recipe::read(&toml).unwrap(), recipe);
+
+    for name in ["recipe.yaml", "recipe"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let error = Recipe::read(&path).unwrap_err();
+        assert!(
+            error.to_string().contains("expected .toml or .json"),
+            "{error}"
+        );
+    }
+    let error = Recipe::read(folder.path().join("none.toml")).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
+#[test]
+fn what_is_wrong_is_named_by_its_key() {
+    for (text, parts) in [
+        ("[trainer.ema]\ndekay = 0.9", ["trainer.ema", "dekay"]),
+        ("[trainer]\nepochs = \"many\"", ["trainer.epochs", "many"]),
+        ("[optimizer]\nkind = \"adamm\"", ["optimizer", "adamm"]),
+        (
+            "[optimizer]\nkind = \"adamw\"\nweight = 1",
+            ["optimizer", "weight"],
+        ),
+        ("loss = [{ kind = \"dise\" }]", ["loss", "dise"]),
+        (
+            "[groups]\nrules = [{ patern = \"vit.*\" }]",
+            ["groups.rules[0]", "patern"],
+        ),
+        ("batch_size = ", ["the text", "1"]),
+    ] {
+        let error = Recipe::from_toml(text).unwrap_err();
+        assert!(matches!(error, Error::Recipe { .. }), "{error}");
+        let message = error.to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+}
