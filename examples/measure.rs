@@ -2,6 +2,7 @@
 //!
 //!     cargo run --release --example measure -- train-step --image-size 256 --hidden 768 --mlp 3072 --batch 2
 //!     cargo run --release --example measure -- infer
+//!     cargo run --release --example measure -- trainer
 //!     cargo run --release --example measure -- pipeline --data data/oxford_pets --workers 2
 //!     cargo run --release --example measure -- stages --data data/oxford_pets
 //!
@@ -31,12 +32,16 @@ use unetr::data::{
 use unetr::model::{
     Keep, Mode, Parameters, Precision, Unetr, UnetrConfig, no_grad, with_precision,
 };
-use unetr::train::{Adam, AdamConfig, Loss, Optimizer, SumLoss};
+use unetr::train::{
+    Adam, AdamConfig, Loss, Optimizer, Schedule, SumLoss, Trainer, TrainerConfig, console_progress,
+};
 
 use common::PrecisionKind;
 
 /// Steps that are not measured.
 const WARM_UP: usize = 2;
+/// How often a trainer and a bare loop take turns.
+const TURNS: usize = 7;
 
 /// Measures updates, inference or the data pipeline.
 #[derive(Debug, Parser)]
@@ -52,6 +57,8 @@ enum Bench {
     TrainStep(Network),
     /// The forward pass in evaluation.
     Infer(Network),
+    /// The updates of a trainer beside those of a bare loop over the same batches, in turn.
+    Trainer(Network),
     /// Photos from the disk to batches.
     Pipeline(Pipeline),
     /// The parts of the pipeline one by one, in one thread.
@@ -200,6 +207,7 @@ fn main() -> Result<()> {
     match Flags::parse().bench {
         Bench::TrainStep(network) => train(network, start),
         Bench::Infer(network) => infer(network, start),
+        Bench::Trainer(network) => trainer(network),
         Bench::Pipeline(case) => pipeline(&case),
         Bench::Stages(case) => stages(&case),
     }
@@ -237,6 +245,74 @@ fn infer(network: Network, start: Instant) -> Result<()> {
         prepared.images.device().synchronize()?;
         Ok(None)
     })
+}
+
+fn trainer(network: Network) -> Result<()> {
+    let prepared = Prepared::new(Network {
+        batch: network.batch.or(Some(8)),
+        ..network
+    })?;
+    let Prepared {
+        case,
+        precision,
+        parameters,
+        model,
+        ..
+    } = &prepared;
+    let photos = MemoryCache::new(OxfordPets::open(SAMPLE)?, usize::MAX);
+    let loader = DataLoaderConfig {
+        workers: 1,
+        ..DataLoaderConfig::train(case.batch.unwrap_or(1))
+    };
+    let transforms = Compose::tutorial_train([case.image_size; 2]);
+    let loader = DataLoader::new(photos, transforms, loader)?;
+    loader.epoch(0).try_for_each(|batch| batch.map(|_| ()))?; // fills the cache
+
+    let steps = case.steps.min(loader.batches_per_epoch());
+    let schedule = Schedule::Constant { lr: 1e-4 };
+    let adam = || Adam::new(parameters.trainable(), AdamConfig::default());
+    let (mut bare, mut trained) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let mut optimizer = adam()?;
+        let start = Stamp::now()?;
+        for batch in loader.epoch(0).take(steps) {
+            let batch = batch?;
+            let mode = Mode::Train { seed: 0 };
+            let logits = with_precision(*precision, || model.forward(&batch.images, mode))?;
+            let loss = SumLoss::tutorial().compute(&logits, &batch.masks)?.total;
+            optimizer.minimise(&loss, schedule.lr(0))?;
+        }
+        bare.extend([start, Stamp::now()?]);
+
+        let config = TrainerConfig {
+            max_steps: Some(steps as u64),
+            precision: *precision,
+            ..TrainerConfig::default()
+        };
+        let loss = SumLoss::tutorial();
+        let mut trainer = Trainer::new(model, parameters, loss, adam()?, schedule.clone(), config)?
+            .callback(console_progress());
+        let start = Stamp::now()?;
+        trainer.fit(&loader)?;
+        trained.extend([start, Stamp::now()?]);
+    }
+    let median = |stamps: &[Stamp]| {
+        let turns = stamps.chunks_exact(2).map(Seconds::between);
+        let mut seconds: Vec<f64> = turns.map(|seconds| seconds.median_s).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds[seconds.len() / 2] / steps as f64
+    };
+    let (bare, trained) = (median(&bare), median(&trained));
+    let line = json!({
+        "bench": "trainer",
+        "bare_s": bare,
+        "trainer_s": trained,
+        "overhead": trained / bare - 1.,
+        "versions": VERSIONS,
+        "case": case,
+    });
+    println!("{line}");
+    Ok(())
 }
 
 /// A network with the same made-up images and masks in every run.

@@ -170,6 +170,7 @@ pub(crate) fn adam(suite: &mut Suite) -> Result<()> {
     suite.measure(&case, || {
         count += 1;
         let step = AdamStep {
+            gradient_scale: 1.,
             learning_rate: 0.003,
             beta1: 0.9,
             beta2: 0.999,

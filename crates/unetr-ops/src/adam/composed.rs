@@ -9,7 +9,7 @@ pub(super) fn adam_step(update: &AdamUpdate<'_>) -> Result<()> {
         step,
         ..
     } = update;
-    let gradient = update.gradient.detach();
+    let gradient = (update.gradient.detach() * step.gradient_scale)?;
     let mean = ((moments.get(0)? * step.beta1)? + (&gradient * (1. - step.beta1))?)?;
     let square = ((moments.get(1)? * step.beta2)? + (gradient.sqr()? * (1. - step.beta2))?)?;
     let (correct_mean, correct_square) = step.bias_corrections();

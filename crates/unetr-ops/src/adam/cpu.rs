@@ -63,6 +63,7 @@ fn update_elements<T: Real>(
 ) {
     let (mean, square) = moments.split_at_mut(gradient.len());
     let (keep_mean, keep_square) = (T::of(step.beta1), T::of(step.beta2));
+    let scale = T::of(step.gradient_scale);
     let (take_mean, take_square) = (T::of(1. - step.beta1), T::of(1. - step.beta2));
     let (correct_mean, correct_square) = step.bias_corrections();
     // One division for each number.
@@ -81,6 +82,7 @@ fn update_elements<T: Real>(
                 let moments = mean.iter_mut().zip(square);
                 let elements = parameter.iter_mut().zip(gradient).zip(moments);
                 for ((parameter, &gradient), (mean, square)) in elements {
+                    let gradient = scale * gradient;
                     *mean = keep_mean * *mean + take_mean * gradient;
                     *square = keep_square * *square + take_square * gradient * gradient;
                     let root = square.sqrt() * correct_root + eps;

@@ -22,6 +22,8 @@ pub struct AdamStep {
     pub beta2: f64,
     /// Added to the root of the mean square.
     pub eps: f64,
+    /// What the gradient is multiplied with first; 1 leaves it as it is, bit for bit.
+    pub gradient_scale: f64,
     /// Decoupled weight decay (AdamW, Loshchilov and Hutter 2019); 0 for plain Adam.
     pub weight_decay: f64,
     /// Which step this is, counted from 1, for the bias correction.
@@ -68,6 +70,7 @@ pub struct AdamUpdate<'a> {
 ///     beta1: 0.9,
 ///     beta2: 0.999,
 ///     eps: 1e-8,
+///     gradient_scale: 1.,
 ///     weight_decay: 0.,
 ///     step: 1,
 /// };
@@ -142,7 +145,7 @@ impl AdamUpdate<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use candle_core::DType;
+    use candle_core::{DType, Device};
 
     use super::*;
     use crate::check::{assert_close, random};
@@ -153,6 +156,7 @@ mod tests {
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-8,
+            gradient_scale: 1.,
             weight_decay: 0.1,
             step,
         }
@@ -179,6 +183,30 @@ mod tests {
             assert_close("parameter", &fast, &slow, 1e-13);
             assert_close("moments", &fast_moments, &slow_moments, 1e-13);
         }
+    }
+
+    #[test]
+    fn a_scaled_gradient_is_the_gradient_times_the_scale() {
+        let parameters = [0, 1].map(|_| Var::from_tensor(&random(1, &[5, 7])).unwrap());
+        let moments = [0, 1, 2].map(|_| Var::zeros((2, 5, 7), DType::F64, &Device::Cpu).unwrap());
+        let gradient = random(2, &[5, 7]);
+        let scaled = AdamStep {
+            gradient_scale: 0.25,
+            ..step(1)
+        };
+        adam_step(&parameters[0], &gradient, &moments[0], &scaled).unwrap();
+        let quarter = (&gradient * 0.25).unwrap();
+        adam_step(&parameters[1], &quarter, &moments[1], &step(1)).unwrap();
+        assert_close("parameter", &parameters[0], &parameters[1], 0.);
+        assert_close("moments", &moments[0], &moments[1], 0.);
+        let update = AdamUpdate {
+            parameter: &parameters[1],
+            gradient: &gradient,
+            moments: &moments[2],
+            step: scaled,
+        };
+        composed::adam_step(&update).unwrap();
+        assert_close("moments", &moments[2], &moments[0], 1e-15);
     }
 
     /// Parameters of all sizes, gradients that are not contiguous among theirs.

@@ -137,6 +137,18 @@ fn zeros(shape: &[usize], like: &Var) -> candle_core::Result<Var> {
     }
 }
 
+impl Adam {
+    /// The step of every parameter that has a gradient.
+    fn steps(&mut self, gradients: &GradStore, step: AdamStep) -> Result<()> {
+        self.step = step.step;
+        let updates = self.parameters.iter().filter_map(|parameter| {
+            let gradient = gradients.get(&parameter.value)?;
+            Some(parameter.update(gradient, step))
+        });
+        Ok(adam_steps(&updates.collect::<Vec<_>>())?)
+    }
+}
+
 impl Parameter {
     /// Its update by a step of the optimiser.
     fn update<'a>(&'a self, gradient: &'a Tensor, step: AdamStep) -> AdamUpdate<'a> {
@@ -155,13 +167,15 @@ impl Parameter {
 
 impl Optimizer for Adam {
     fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
-        self.step += 1;
-        let step = self.config.step(learning_rate, self.step);
-        let updates = self.parameters.iter().filter_map(|parameter| {
-            let gradient = gradients.get(&parameter.value)?;
-            Some(parameter.update(gradient, step))
-        });
-        Ok(adam_steps(&updates.collect::<Vec<_>>())?)
+        self.steps(gradients, self.config.step(learning_rate, self.step + 1))
+    }
+
+    fn step_scaled(&mut self, gradients: GradStore, scale: f64, learning_rate: f64) -> Result<()> {
+        let step = AdamStep {
+            gradient_scale: scale,
+            ..self.config.step(learning_rate, self.step + 1)
+        };
+        self.steps(&gradients, step)
     }
 
     /// Updates large parameters during the backward pass.

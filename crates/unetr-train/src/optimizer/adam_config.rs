@@ -65,6 +65,7 @@ impl AdamConfig {
 
     pub(super) fn step(self, learning_rate: f64, step: u64) -> AdamStep {
         AdamStep {
+            gradient_scale: 1.,
             learning_rate,
             beta1: self.beta1,
             beta2: self.beta2,

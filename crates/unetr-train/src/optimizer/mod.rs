@@ -32,6 +32,27 @@ pub trait Optimizer {
     /// When Candle cannot compute the update.
     fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()>;
 
+    /// [`step`](Self::step) with every gradient times `scale`, which bounds their norm for example.
+    ///
+    /// # Errors
+    /// When Candle cannot compute the update.
+    fn step_scaled(
+        &mut self,
+        mut gradients: GradStore,
+        scale: f64,
+        learning_rate: f64,
+    ) -> Result<()> {
+        if scale != 1. {
+            for id in gradients.get_ids().copied().collect::<Vec<_>>() {
+                if let Some(gradient) = gradients.get_id(id) {
+                    let scaled = (gradient * scale)?;
+                    gradients.insert_id(id, scaled);
+                }
+            }
+        }
+        self.step(&gradients, learning_rate)
+    }
+
     /// Computes the gradients of a loss and updates every parameter that has one; an optimiser that
     /// looks at one parameter at a time may do so during the backward pass, in the memory of one
     /// gradient.
@@ -62,6 +83,10 @@ pub trait Optimizer {
 impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
     fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
         (**self).step(gradients, learning_rate)
+    }
+
+    fn step_scaled(&mut self, gradients: GradStore, scale: f64, learning_rate: f64) -> Result<()> {
+        (**self).step_scaled(gradients, scale, learning_rate)
     }
 
     fn minimise(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {

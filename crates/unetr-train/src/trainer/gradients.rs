@@ -1,5 +1,5 @@
+use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
 use unetr_model::Parameters;
 use unetr_ops::{backward, global_norm};
 
@@ -35,21 +35,21 @@ impl Gradients {
         Ok(())
     }
 
-    /// Their mean within the bounds of the configuration, and its norm before that.
-    pub(super) fn finish(
-        self,
-        config: &TrainerConfig,
-        parameters: &Parameters,
-    ) -> Result<(GradStore, f64)> {
+    /// What is to be applied: gradients and their scale, so that together they are the mean over the
+    /// batches within the bounds of the configuration; and the norm of the mean before it is bounded.
+    pub(super) fn finish(self, config: &TrainerConfig, parameters: &Parameters) -> Result<Bounded> {
         let Some(mut gradients) = self.sum else {
             return Err(candle_core::Error::Msg("no batch has gradients".into()).into());
         };
         let parameters = parameters.trainable();
         let mut scale = 1. / self.batches as f64;
         if let Some(bound) = config.clip_value {
-            change(&mut gradients, &parameters, |gradient| {
-                (gradient * scale)?.clamp(-bound, bound)
-            })?;
+            for (_, parameter) in &parameters {
+                if let Some(gradient) = gradients.remove(parameter) {
+                    let bounded = (gradient * scale)?.clamp(-bound, bound)?;
+                    gradients.insert(parameter, bounded);
+                }
+            }
             scale = 1.;
         }
         let of_all = parameters.iter().filter_map(|(_, p)| gradients.get(p));
@@ -57,23 +57,17 @@ impl Gradients {
         if let Some(bound) = config.clip_norm.filter(|&bound| norm > bound) {
             scale *= bound / norm;
         }
-        if scale != 1. {
-            change(&mut gradients, &parameters, |gradient| gradient * scale)?;
-        }
-        Ok((gradients, norm))
+        Ok(Bounded {
+            gradients,
+            scale,
+            norm,
+        })
     }
 }
 
-/// Changes every gradient.
-fn change(
-    gradients: &mut GradStore,
-    parameters: &[(String, Var)],
-    change: impl Fn(Tensor) -> candle_core::Result<Tensor>,
-) -> Result<()> {
-    for (_, parameter) in parameters {
-        if let Some(gradient) = gradients.remove(parameter) {
-            gradients.insert(parameter, change(gradient)?);
-        }
-    }
-    Ok(())
+/// Gradients that are to be applied times `scale`.
+pub(super) struct Bounded {
+    pub(super) gradients: GradStore,
+    pub(super) scale: f64,
+    pub(super) norm: f64,
 }

@@ -1,5 +1,6 @@
 //! The training loop: epochs of updates, evaluation, checkpoints, resume.
 
+mod builder;
 mod callback;
 mod config;
 mod ema;
@@ -13,9 +14,10 @@ mod resume;
 mod state;
 mod stop;
 
+pub use builder::Trainer;
 pub use callback::{Callback, Plan, StepReport};
 pub use config::{EarlyStopping, EmaConfig, TrainerConfig};
 pub use evaluate::{DatasetScores, ImageScore, evaluate, evaluate_images, predict_labels};
-pub use fit::{Outcome, Trainer};
+pub use fit::Outcome;
 pub use progress::{LogLines, ProgressBars, console_progress};
 pub use stop::StopSignal;
