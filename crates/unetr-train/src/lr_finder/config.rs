@@ -64,7 +64,7 @@ impl LrFinderConfig {
             let expected = "at least 0 and less than 1";
             return refuse("the smoothing of the loss", found, expected);
         }
-        if !(self.divergence > 1.) {
+        if self.divergence.is_nan() || self.divergence <= 1. {
             let found = self.divergence.to_string();
             return refuse("the divergence of the loss", found, "more than 1");
         }
