@@ -104,7 +104,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 
 fn scalars(event: &Event) -> Vec<(&str, f32)> {
     let values = &event.summary.as_ref().unwrap().value;
-    let scalar = |value: &'_ Value| value.simple_value.unwrap();
+    let scalar = |value: &Value| value.simple_value.unwrap();
     values
         .iter()
         .map(|value| (value.tag.as_str(), scalar(value)))
