@@ -181,7 +181,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Writes the scores and the confusion matrix of the last evaluation of the validation set to a file, as an
-    /// [`Evaluation`].
+    /// [`Evaluation`](crate::Evaluation).
     #[must_use]
     pub fn evaluation_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.evaluation_file = Some(path.into());

@@ -31,14 +31,14 @@ pub enum Outcome {
 impl<'a> Trainer<'a> {
     /// Trains to the end, or until a stop is asked for.
     ///
-    /// With [`TrainerConfig::ema`] the parameters are the averages after a run that was not stopped.
+    /// With [`TrainerConfig::ema`](crate::TrainerConfig::ema) the parameters are the averages after a run that was not stopped.
     ///
     /// # Errors
     /// When a sample cannot be read, the loss is not finite, a checkpoint cannot be written, the
     /// checkpoint to resume from belongs to another run, or another process writes to its folder.
     /// Checkpoints are then as they were, and where a sample cannot be read, one of the last update
     /// has been added. A loss is looked at before its update where it is read
-    /// (see [`TrainerConfig::log_every`]): if each is, one that is not finite leaves parameters and
+    /// (see [`TrainerConfig::log_every`](crate::TrainerConfig::log_every)): if each is, one that is not finite leaves parameters and
     /// optimiser as they were before that update, up to running statistics of batch normalisation;
     /// if not, updates since the last reading are made.
     pub fn fit(&mut self, train: &DataLoader) -> Result<Outcome> {
