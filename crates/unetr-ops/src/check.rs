@@ -57,7 +57,7 @@ pub(crate) fn assert_ignores(what: &str, loss: impl Fn(&Tensor, &Tensor) -> Resu
         ys.iter().chain(&grads).all(|&x| x == 0.),
         "{what}: of nothing {ys:?}"
     );
-    let wrong = (&labels + 3.).unwrap();
+    let wrong = (labels.ones_like().unwrap() * 3.).unwrap();
     let error = loss(&logits, &wrong).unwrap_err().to_string();
     assert!(
         error.contains("is out of range for 3 classes"),
