@@ -58,7 +58,7 @@ fn settings_are_keys_beside_the_kind() {
 fn the_tutorials_is_the_sum_of_the_tutorial_bit_for_bit() {
     let logits: Vec<f32> = (0..2 * 3 * 35).map(|i| (i * i % 97) as f32 / 20.).collect();
     let logits = Tensor::from_vec(logits, (2, 3, 5, 7), &Device::Cpu).unwrap();
-    let labels: Vec<u8> = (0..70).map(|i| i * 5 % 3).collect();
+    let labels: Vec<u8> = (0..70).map(|i| i * 2 % 3).collect();
     let labels = Tensor::from_vec(labels, (2, 5, 7), &Device::Cpu).unwrap();
     let built = LossConfig::tutorial().build().unwrap();
     let [built, tutorial] = [built, SumLoss::tutorial()].map(|loss| {
