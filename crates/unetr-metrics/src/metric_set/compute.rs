@@ -27,21 +27,22 @@ impl MetricSet {
         scores.insert("accuracy".to_owned(), matrix.accuracy());
         scores.insert("mean_iou".to_owned(), matrix.mean_iou(absent));
         scores.insert("mean_dice".to_owned(), matrix.mean_dice(absent));
-        let mut add = |name: &str, matrix: &ConfusionMatrix, class: usize| {
+        let mut add = |matrix: &ConfusionMatrix, names: &[(usize, &str)]| {
             for (score, values) in [
                 ("iou", matrix.iou(absent)),
                 ("dice", matrix.dice(absent)),
                 ("precision", matrix.precision(absent)),
                 ("recall", matrix.recall(absent)),
             ] {
-                scores.extend(values[class].map(|value| (format!("{score}/{name}"), value)));
+                for &(class, name) in names {
+                    scores.extend(values[class].map(|value| (format!("{score}/{name}"), value)));
+                }
             }
         };
-        for (class, name) in self.class_names.iter().enumerate() {
-            add(name, matrix, class);
-        }
+        let names = self.class_names.iter().map(String::as_str).enumerate();
+        add(matrix, &names.collect::<Vec<_>>());
         for group in &self.groups {
-            add(&group.name, &group.matrix(matrix), 1);
+            add(&group.matrix(matrix), &[(1, &group.name)]);
         }
         let iou = matrix.iou(absent);
         for without in &self.means_without {

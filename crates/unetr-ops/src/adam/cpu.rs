@@ -1,11 +1,13 @@
 use std::collections::HashSet;
 
-use candle_core::{Result, Storage, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::{AdamStep, AdamUpdate, OP};
 use crate::OpError;
-use crate::cpu::{Real, for_real, min_chunks, vectorised, with_elements, with_elements_mut};
+use crate::cpu::{
+    Real, for_real, min_chunks, storage_of, vectorised, with_elements, with_elements_mut,
+};
 
 const CHUNK: usize = 16 * 1024;
 
@@ -29,11 +31,10 @@ pub(super) fn adam_steps(updates: &[AdamUpdate<'_>]) -> Result<()> {
 /// # Errors
 /// When something would be written to twice: two threads would wait for each other.
 fn readable_gradients(updates: &[AdamUpdate<'_>]) -> Result<Vec<Tensor>> {
-    let storage = |tensor: &Tensor| -> *const Storage { &*tensor.storage_and_layout().0 };
     let mut written = HashSet::new();
     for update in updates {
         for var in [update.parameter, update.moments] {
-            if !written.insert(storage(var)) {
+            if !written.insert(storage_of(var)) {
                 let (found, expected) = ("one of them twice".into(), "each one once".into());
                 return Err(OpError::Value {
                     op: OP,
@@ -47,7 +48,7 @@ fn readable_gradients(updates: &[AdamUpdate<'_>]) -> Result<Vec<Tensor>> {
     }
     let gradients = updates.iter().map(|update| update.gradient.detach());
     gradients
-        .map(|gradient| match written.contains(&storage(&gradient)) {
+        .map(|gradient| match written.contains(&storage_of(&gradient)) {
             true => gradient.copy()?.contiguous(),
             false => gradient.contiguous(),
         })

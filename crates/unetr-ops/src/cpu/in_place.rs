@@ -8,10 +8,9 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, Var, 
 
 use super::Real;
 
-/// Whether two tensors lie in one storage: one of them could not be written while the other is read.
-pub(crate) fn same_storage(left: &Tensor, right: &Tensor) -> bool {
-    let storage = |tensor: &Tensor| -> *const Storage { &*tensor.storage_and_layout().0 };
-    storage(left) == storage(right)
+/// Which storage a tensor lies in: what is written must not lie in one that is read.
+pub(crate) fn storage_of(tensor: &Tensor) -> *const Storage {
+    &*tensor.storage_and_layout().0
 }
 
 /// Runs a kernel on the elements of a variable, to be changed in place.

@@ -20,7 +20,7 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType,
 
 pub use buffer::release_buffers;
 pub(crate) use buffer::{Aligned, Buffer, unwritten};
-pub(crate) use in_place::{same_storage, with_elements_mut};
+pub(crate) use in_place::{storage_of, with_elements_mut};
 pub(crate) use matmul::{Matrix, MatrixMut, Product, Threads, gemm, gemm_new, gemm_shared};
 pub(crate) use parallel::{Shared, add_in_parallel, copy_in_parallel, min_chunks};
 pub(crate) use pixels::{BLOCK, SoftmaxBlock, for_each_softmax};

@@ -3,7 +3,7 @@ use rayon::prelude::*;
 
 use super::OP;
 use crate::cpu::{
-    Real, for_real, min_chunks, same_storage, vectorised, with_elements, with_elements_mut,
+    Real, for_real, min_chunks, storage_of, vectorised, with_elements, with_elements_mut,
 };
 
 const CHUNK: usize = 16 * 1024;
@@ -12,7 +12,7 @@ const CHUNK: usize = 16 * 1024;
 pub(super) fn moving_averages(pairs: &[(&Var, &Tensor)], keep: f64) -> Result<()> {
     pairs.par_iter().try_for_each(|&(average, value)| {
         let value = value.detach();
-        let value = match same_storage(average, &value) {
+        let value = match storage_of(average) == storage_of(&value) {
             true => value.copy()?.contiguous()?,
             false => value.contiguous()?,
         };

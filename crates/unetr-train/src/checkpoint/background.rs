@@ -4,8 +4,11 @@ use std::thread::JoinHandle;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use super::Checkpoints;
+use super::{Checkpoints, Retention};
 use crate::{Error, Result};
+
+/// Files of tensors by name.
+pub(crate) type TensorFiles = Vec<(&'static str, BTreeMap<String, Tensor>)>;
 
 /// Everything a checkpoint is made of, detached from the run that goes on.
 #[derive(Debug)]
@@ -14,8 +17,7 @@ pub(crate) struct Snapshot<S> {
     pub(crate) epoch: u64,
     pub(crate) metrics: BTreeMap<String, f64>,
     pub(crate) state: S,
-    /// Files of tensors by name.
-    pub(crate) tensors: Vec<(&'static str, BTreeMap<String, Tensor>)>,
+    pub(crate) tensors: TensorFiles,
     /// Files of JSON by name.
     pub(crate) attachments: Vec<(String, serde_json::Value)>,
 }
@@ -23,6 +25,8 @@ pub(crate) struct Snapshot<S> {
 /// Writes checkpoints in a thread of their own, one at a time.
 #[derive(Debug)]
 pub(crate) struct BackgroundSaver {
+    /// Those of the checkpoints, also while a thread has them.
+    retention: Retention,
     /// None while a thread has them.
     checkpoints: Option<Checkpoints>,
     writing: Option<JoinHandle<(Checkpoints, Result<()>)>>,
@@ -31,6 +35,7 @@ pub(crate) struct BackgroundSaver {
 impl BackgroundSaver {
     pub(crate) fn new(checkpoints: Checkpoints) -> Self {
         Self {
+            retention: checkpoints.retention().clone(),
             checkpoints: Some(checkpoints),
             writing: None,
         }
@@ -47,6 +52,11 @@ impl BackgroundSaver {
             written?;
         }
         self.checkpoints.as_mut().ok_or(Error::WriterPanicked)
+    }
+
+    /// Whether an epoch is one whose checkpoint is always kept.
+    pub(crate) fn keeps_epoch(&self, epoch: u64) -> bool {
+        self.retention.keeps_epoch(epoch)
     }
 
     /// The checkpoints, unless they are being written to.
@@ -84,10 +94,10 @@ impl<S: Serialize> Snapshot<S> {
             for (name, tensors) in &self.tensors {
                 files.tensors(name, tensors, &none)?;
             }
-            let attachments = self.attachments.iter();
-            attachments
-                .cloned()
-                .try_for_each(|(name, value)| files.json(&name, &value))
+            for (name, value) in &self.attachments {
+                files.json(name, value)?;
+            }
+            Ok(())
         })
     }
 }

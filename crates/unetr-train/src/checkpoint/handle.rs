@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, METRICS, OLDEST_FORMAT, STATE};
 use crate::error::At;
+use crate::files::read_json;
 use crate::{Error, Result, number};
 
 /// A checkpoint on disk: where it is, when it was made, how good it was. Its files are read on
@@ -187,8 +188,4 @@ impl Checkpoint {
         let metadata: HashMap<String, String> = header.metadata().clone().unwrap_or_default();
         Ok(metadata.into_iter().collect())
     }
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_json::from_slice(&std::fs::read(path).at(path)?).at(path)
 }

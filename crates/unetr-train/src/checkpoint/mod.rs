@@ -12,7 +12,7 @@ mod retention;
 mod store;
 mod writer;
 
-pub(crate) use background::{BackgroundSaver, Snapshot};
+pub(crate) use background::{BackgroundSaver, Snapshot, TensorFiles};
 pub use handle::Checkpoint;
 pub use lock::RunLock;
 pub use retention::{Objective, Retention};

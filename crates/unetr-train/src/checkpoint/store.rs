@@ -166,9 +166,9 @@ impl Checkpoints {
         self.prune()
     }
 
-    /// Whether an epoch is one whose checkpoint is always kept.
-    pub(crate) fn keeps_epoch(&self, epoch: u64) -> bool {
-        self.retention.keeps_epoch(epoch)
+    /// Which of them are kept.
+    pub(super) fn retention(&self) -> &Retention {
+        &self.retention
     }
 
     /// Keeps others out until the lock is dropped.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{History, Record};
 use crate::error::At;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// A history on disk: `history.jsonl`, one record per line, appended and flushed at once.
 ///
@@ -87,14 +87,14 @@ impl HistoryFile {
         if kept == self.history {
             return Ok(());
         }
-        let aside = self.path.with_extension("jsonl.tmp");
-        let mut file = File::create(&aside).at(&aside)?;
+        let mut lines = Vec::new();
         for record in kept.records() {
-            file.write_all(&line(record, &aside)?).at(&aside)?;
+            lines.extend(line(record, &self.path)?);
         }
-        file.sync_all().at(&aside)?;
-        std::fs::rename(&aside, &self.path).at(&self.path)?;
-        (self.file, self.history) = (file, kept);
+        files::write_whole(&self.path, &lines)?;
+        let mut options = OpenOptions::new();
+        self.file = options.append(true).open(&self.path).at(&self.path)?;
+        self.history = kept;
         Ok(())
     }
 }

@@ -3,8 +3,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
-use super::overlap::check_not_negative;
 use super::{CrossEntropy, Dice, Focal, Lovasz, SoftJaccard, SumLoss, Tversky};
+use crate::check::check_not_negative;
 use crate::{Error, Result};
 
 /// A [`SumLoss`] as plain data: the list of its terms. In TOML:

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use unetr_ops::{ClassMean, Region};
 
 use super::describe::{Description, ignoring, overlap_of};
-use super::overlap::{Overlap, check_not_negative, check_positive, wrapped};
+use super::overlap::{Overlap, wrapped};
 use super::{Loss, LossValue};
+use crate::check::{check_not_negative, check_positive};
 
 /// Soft Dice loss (Milletari et al. 2016, <https://arxiv.org/abs/1606.04797>, with probabilities that
 /// are not squared): the mean over classes and regions of

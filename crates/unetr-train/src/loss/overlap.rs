@@ -63,30 +63,6 @@ impl Overlap {
     }
 }
 
-/// Checks a setting that is a finite number of at least 0.
-pub(super) fn check_not_negative(what: &'static str, number: f64) -> crate::Result<()> {
-    if number.is_finite() && number >= 0. {
-        return Ok(());
-    }
-    Err(Error::Config {
-        what,
-        found: number.to_string(),
-        expected: "a finite number of at least 0",
-    })
-}
-
-/// Checks a setting that is a finite number above 0.
-pub(super) fn check_positive(what: &'static str, number: f64) -> crate::Result<()> {
-    if number.is_finite() && number > 0. {
-        return Ok(());
-    }
-    Err(Error::Config {
-        what,
-        found: number.to_string(),
-        expected: "a finite number above 0",
-    })
-}
-
 /// An error of a setting as one of Candle, which losses return.
 pub(super) fn wrapped(error: Error) -> candle_core::Error {
     // Not `Error::wrap`, which appends a backtrace to the message.

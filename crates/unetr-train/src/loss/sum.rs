@@ -3,8 +3,9 @@ use std::any::Any;
 use candle_core::{Result, Tensor};
 use unetr_ops::cross_entropy_and_soft_jaccard;
 
-use super::overlap::{check_not_negative, wrapped};
+use super::overlap::wrapped;
 use super::{CrossEntropy, Loss, LossValue, SoftJaccard};
+use crate::check::check_not_negative;
 
 /// The weighted sum of several losses; its parts are theirs, without the weights. [`CrossEntropy`]
 /// followed by [`SoftJaccard`], both ignoring the same, is computed in one pass over the logits.

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use unetr_ops::{ClassMean, Region};
 
 use super::describe::{Description, ignoring, overlap_of};
-use super::overlap::{Overlap, check_not_negative, check_positive, wrapped};
+use super::overlap::{Overlap, wrapped};
 use super::{Loss, LossValue};
+use crate::check::{check_not_negative, check_positive};
 
 /// Tversky loss (Salehi et al. 2017, <https://arxiv.org/abs/1706.05721>): the mean over classes and
 /// regions of `(1 - T)^exponent`, with `T = (hits + smooth_numerator) / (hits + alpha·false_positives +

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use unetr_model::Precision;
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::check::{check, check_part};
 
 /// The range and length of a search for the learning rate; the defaults are fastai's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,32 +44,17 @@ impl LrFinderConfig {
     /// # Errors
     /// When one is out of range.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |what, found: String, expected| {
-            Err(Error::Config {
-                what,
-                found,
-                expected,
-            })
-        };
-        if !(self.from > 0. && self.from < self.to && self.to.is_finite()) {
-            let found = format!("{:e} to {:e}", self.from, self.to);
-            let expected = "two finite numbers above 0, the lower one first";
-            return refuse("the range of learning rates", found, expected);
-        }
-        if self.steps < 2 {
-            let found = self.steps.to_string();
-            return refuse("the number of learning rates", found, "at least 2");
-        }
-        if !(0. ..1.).contains(&self.smoothing) {
-            let found = self.smoothing.to_string();
-            let expected = "at least 0 and less than 1";
-            return refuse("the smoothing of the loss", found, expected);
-        }
-        if self.divergence.is_nan() || self.divergence <= 1. {
-            let found = self.divergence.to_string();
-            return refuse("the divergence of the loss", found, "more than 1");
-        }
-        Ok(())
+        check(
+            "the range of learning rates",
+            &format_args!("{:e} to {:e}", self.from, self.to),
+            self.from > 0. && self.from < self.to && self.to.is_finite(),
+            "two finite numbers above 0, the lower one first",
+        )?;
+        let what = "the number of learning rates";
+        check(what, &self.steps, self.steps >= 2, "at least 2")?;
+        check_part("the smoothing of the loss", self.smoothing)?;
+        let what = "the divergence of the loss";
+        check(what, &self.divergence, self.divergence > 1., "more than 1")
     }
 
     /// The learning rate of an update, counted from 0: the same factor from each to the next.

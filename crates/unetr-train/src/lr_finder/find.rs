@@ -1,9 +1,9 @@
-use candle_core::DType;
 use unetr_data::DataLoader;
-use unetr_model::{Mode, Parameters, SegmentationModel, with_precision};
+use unetr_model::{Parameters, SegmentationModel};
 
 use super::snapshot::Snapshot;
 use super::{LrFinderConfig, LrSweep, SweepEnd};
+use crate::trainer::{forward, scalar, train_mode};
 use crate::{Loss, Optimizer, Result};
 
 /// Trains with a learning rate that rises exponentially, and says how the loss went.
@@ -59,17 +59,15 @@ fn sweep(
     let batches = (0..).flat_map(|epoch| train.epoch(epoch));
     for (step, batch) in (0..config.steps).zip(batches) {
         let batch = batch?.to_device(parameters.device())?;
-        let seed = config.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mode = Mode::Train { seed };
-        let logits = with_precision(config.precision, || model.forward(&batch.images, mode))?;
-        let value = loss.compute(&logits, &batch.masks)?.total;
-        // host sync: reads the loss
-        let found = value.to_dtype(DType::F64)?.to_scalar()?;
+        let mode = train_mode(config.seed, step);
+        let data = (&batch.images, &batch.masks);
+        let (graph, value) = forward(model, loss, data, mode, config.precision)?;
         let lr = config.lr(step);
-        if sweep.push(lr, found) == SweepEnd::Diverged {
+        // host sync: reads the loss
+        if sweep.push(lr, scalar(&value.total)?) == SweepEnd::Diverged {
             break;
         }
-        optimizer.minimise(&value, lr)?;
+        optimizer.minimise(&graph, lr)?;
     }
     Ok(sweep)
 }

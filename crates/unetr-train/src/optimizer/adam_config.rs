@@ -3,7 +3,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use unetr_ops::AdamStep;
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::check::{check_not_negative, check_part};
 
 /// The settings of [`Adam`](crate::Adam); the default is the tutorial's, `optax.adam(schedule, 0.9)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,30 +38,10 @@ impl AdamConfig {
     /// # Errors
     /// When one is out of range.
     pub fn validate(&self) -> Result<()> {
-        for (what, value) in [("beta1 of Adam", self.beta1), ("beta2 of Adam", self.beta2)] {
-            if !(0. ..1.).contains(&value) {
-                let (found, expected) = (value.to_string(), "at least 0 and less than 1");
-                return Err(Error::Config {
-                    what,
-                    found,
-                    expected,
-                });
-            }
-        }
-        for (what, value) in [
-            ("eps of Adam", self.eps),
-            ("the weight decay of Adam", self.weight_decay),
-        ] {
-            if !(value >= 0. && value.is_finite()) {
-                let (found, expected) = (value.to_string(), "a finite number of at least 0");
-                return Err(Error::Config {
-                    what,
-                    found,
-                    expected,
-                });
-            }
-        }
-        Ok(())
+        check_part("beta1 of Adam", self.beta1)?;
+        check_part("beta2 of Adam", self.beta2)?;
+        check_not_negative("eps of Adam", self.eps)?;
+        check_not_negative("the weight decay of Adam", self.weight_decay)
     }
 
     pub(super) fn step(self, learning_rate: f64, step: u64) -> AdamStep {

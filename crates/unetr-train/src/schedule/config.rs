@@ -3,8 +3,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
-use super::validate::{check_power, check_rate, check_rise, check_warmup, refuse};
+use super::validate::{check_power, check_rise, check_warmup};
 use crate::Result;
+use crate::check::{check_not_negative, check_part};
 
 /// A [`Schedule`] relative to the length of a run.
 ///
@@ -136,12 +137,8 @@ impl RunSpan {
 
     fn validate(self) -> Result<()> {
         match self {
-            Self::Fraction(fraction) if !(0. ..1.).contains(&fraction) => refuse(
-                "the warm-up's fraction of the run",
-                &fraction,
-                "at least 0 and less than 1",
-            ),
-            _ => Ok(()),
+            Self::Fraction(fraction) => check_part("the warm-up's fraction of the run", fraction),
+            Self::Steps(_) => Ok(()),
         }
     }
 }
@@ -237,7 +234,7 @@ impl ScheduleConfig {
     pub fn validate(&self) -> Result<()> {
         self.warmup().validate()?;
         match *self {
-            Self::Constant { peak, .. } => check_rate("the peak learning rate", peak),
+            Self::Constant { peak, .. } => check_not_negative("the peak learning rate", peak),
             Self::Linear {
                 peak, end_factor, ..
             }
@@ -260,7 +257,7 @@ impl ScheduleConfig {
                 end_factor,
             } => {
                 check_peak_and_end(peak, end_factor)?;
-                check_rate("the first factor of the learning rate", start_factor)?;
+                check_not_negative("the first factor of the learning rate", start_factor)?;
                 check_rise(rise)
             }
         }
@@ -278,8 +275,8 @@ impl ScheduleConfig {
 }
 
 fn check_peak_and_end(peak: f64, end_factor: f64) -> Result<()> {
-    check_rate("the peak learning rate", peak)?;
-    check_rate("the last factor of the learning rate", end_factor)
+    check_not_negative("the peak learning rate", peak)?;
+    check_not_negative("the last factor of the learning rate", end_factor)
 }
 
 impl fmt::Display for ScheduleConfig {

@@ -1,5 +1,6 @@
 use super::Schedule;
-use crate::{Error, Result};
+use crate::Result;
+use crate::check::{check, check_not_negative, check_positive};
 
 impl Schedule {
     /// Whether the schedule makes sense.
@@ -9,7 +10,7 @@ impl Schedule {
     /// warm-up is as long as all.
     pub fn validate(&self) -> Result<()> {
         match *self {
-            Self::Constant { lr } => check_rate("the learning rate", lr),
+            Self::Constant { lr } => check_not_negative("the learning rate", lr),
             Self::Linear { from, to, steps } | Self::Cosine { from, to, steps } => {
                 check_ends(from, to)?;
                 check_steps(steps)
@@ -30,8 +31,8 @@ impl Schedule {
                 steps,
                 end,
             } => {
-                check_rate("the peak learning rate", peak)?;
-                check_rate("the last learning rate", end)?;
+                check_not_negative("the peak learning rate", peak)?;
+                check_not_negative("the last learning rate", end)?;
                 check_steps(steps)?;
                 check_warmup(warmup_steps, steps)
             }
@@ -43,7 +44,7 @@ impl Schedule {
                 steps,
             } => {
                 check_ends(start, end)?;
-                check_rate("the peak learning rate", peak)?;
+                check_not_negative("the peak learning rate", peak)?;
                 check_steps(steps)?;
                 check_rise(rise)
             }
@@ -52,7 +53,7 @@ impl Schedule {
                 steps,
                 ref then,
             } => {
-                check_rate("the first learning rate", from)?;
+                check_not_negative("the first learning rate", from)?;
                 check_steps(steps)?;
                 then.validate()
             }
@@ -71,58 +72,33 @@ impl Schedule {
 }
 
 fn check_ends(first: f64, last: f64) -> Result<()> {
-    check_rate("the first learning rate", first)?;
-    check_rate("the last learning rate", last)
-}
-
-pub(super) fn check_rate(what: &'static str, rate: f64) -> Result<()> {
-    if rate.is_finite() && rate >= 0.0 {
-        return Ok(());
-    }
-    refuse(what, &rate, "a finite number of at least 0")
+    check_not_negative("the first learning rate", first)?;
+    check_not_negative("the last learning rate", last)
 }
 
 pub(super) fn check_rise(rise: f64) -> Result<()> {
-    if rise > 0.0 && rise < 1.0 {
-        return Ok(());
-    }
-    let what = "the rising part of the cycle";
-    refuse(what, &rise, "more than 0 and less than 1")
+    check(
+        "the rising part of the cycle",
+        &rise,
+        rise > 0.0 && rise < 1.0,
+        "more than 0 and less than 1",
+    )
 }
 
 pub(super) fn check_power(power: f64) -> Result<()> {
-    if power.is_finite() && power > 0.0 {
-        return Ok(());
-    }
-    let what = "the power of the schedule";
-    refuse(what, &power, "a finite number above 0")
+    check_positive("the power of the schedule", power)
 }
 
 pub(super) fn check_warmup(warmup: u64, steps: u64) -> Result<()> {
-    if warmup < steps {
-        return Ok(());
-    }
-    let found = format!("{warmup} of {steps} steps");
-    let expected = "fewer steps than the whole schedule";
-    refuse("the warm-up of the schedule", &found, expected)
+    check(
+        "the warm-up of the schedule",
+        &format_args!("{warmup} of {steps} steps"),
+        warmup < steps,
+        "fewer steps than the whole schedule",
+    )
 }
 
 fn check_steps(steps: u64) -> Result<()> {
-    if steps > 0 {
-        return Ok(());
-    }
-    refuse("the length of the schedule", &"0 steps", "at least 1 step")
-}
-
-pub(super) fn refuse(
-    what: &'static str,
-    found: &impl ToString,
-    expected: &'static str,
-) -> Result<()> {
-    let found = found.to_string();
-    Err(Error::Config {
-        what,
-        found,
-        expected,
-    })
+    let what = "the length of the schedule";
+    check(what, &"0 steps", steps > 0, "at least 1 step")
 }

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use unetr_model::Precision;
 
-use crate::{Error, Objective, Result};
+use crate::check::{check, check_part};
+use crate::{Objective, Result};
 
 /// How long a training run is, how its gradients are treated, when it is evaluated and saved.
 ///
@@ -156,9 +157,7 @@ impl TrainerConfig {
             let bound = bound.unwrap_or(1.);
             check(what, &bound, bound > 0., "a number greater than 0")?;
         }
-        let decay = ema.decay;
-        let between = (0. ..1.).contains(&decay);
-        check("ema.decay", &decay, between, "at least 0 and less than 1")?;
+        check_part("ema.decay", ema.decay)?;
         let EarlyStopping { min_delta, .. } = self.early_stopping.clone().unwrap_or_default();
         check(
             "early_stopping.min_delta",
@@ -179,24 +178,13 @@ impl TrainerConfig {
         batches_per_epoch.div_ceil(self.accumulate)
     }
 
+    /// Whether the gradients of all parameters have to be there before an update.
+    pub(super) fn collects_gradients(&self) -> bool {
+        self.accumulate > 1 || self.clip_norm.is_some() || self.clip_value.is_some()
+    }
+
     /// Whether the epoch that is the `epoch`th, counted from 1, is followed by an evaluation.
     pub(super) fn evaluates_after(&self, epoch: u64) -> bool {
         (epoch - 1).is_multiple_of(self.eval_every) || epoch == self.epochs
     }
-}
-
-fn check(
-    what: &'static str,
-    value: &dyn std::fmt::Display,
-    holds: bool,
-    expected: &'static str,
-) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Config {
-        what,
-        found: value.to_string(),
-        expected,
-    })
 }

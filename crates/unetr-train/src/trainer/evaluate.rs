@@ -132,6 +132,6 @@ pub fn predict_labels(model: &dyn SegmentationModel, images: &Tensor) -> Result<
     Ok(predicted_classes(&logits)?.to_dtype(DType::U8)?)
 }
 
-pub(super) fn scalar(value: &Tensor) -> Result<f64> {
+pub(crate) fn scalar(value: &Tensor) -> Result<f64> {
     Ok(value.to_dtype(DType::F64)?.to_scalar()?)
 }

@@ -3,14 +3,14 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::{Value, json};
 use unetr_data::{DataLoader, EpochIter, Position};
-use unetr_model::{Mode, with_precision};
+use unetr_model::with_precision;
 
 use super::builder::{Resume, Trainer};
 use super::callback::{Callback, Plan, StepReport};
 use super::ema::Ema;
 use super::evaluate::evaluate;
-use super::forward::forward;
-use super::gradients::{Bounded, Gradients};
+use super::forward::{forward, train_mode};
+use super::gradients::{Gradients, Update};
 use super::monitor::{Monitor, Pending};
 use super::resume::{copies, restore};
 use super::state::RunState;
@@ -31,16 +31,17 @@ pub enum Outcome {
 impl<'a> Trainer<'a> {
     /// Trains to the end, or until a stop is asked for.
     ///
-    /// With [`TrainerConfig::ema`](crate::TrainerConfig::ema) the parameters are the averages after a run that was not stopped.
+    /// With [`TrainerConfig::ema`](crate::TrainerConfig::ema) the parameters are the averages after a
+    /// run that was not stopped.
     ///
     /// # Errors
     /// When a sample cannot be read, the loss is not finite, a checkpoint cannot be written, the
     /// checkpoint to resume from belongs to another run, or another process writes to its folder.
     /// Checkpoints are then as they were, and where a sample cannot be read, one of the last update
-    /// has been added. A loss is looked at before its update where it is read
-    /// (see [`TrainerConfig::log_every`](crate::TrainerConfig::log_every)): if each is, one that is not finite leaves parameters and
-    /// optimiser as they were before that update, up to running statistics of batch normalisation;
-    /// if not, updates since the last reading are made.
+    /// has been added. A loss is looked at before its update where it is read (see
+    /// [`TrainerConfig::log_every`](crate::TrainerConfig::log_every)): if each is, one that is not finite
+    /// leaves parameters and optimiser as they were before that update, up to running statistics of
+    /// batch normalisation; if not, updates since the last reading are made.
     pub fn fit(&mut self, train: &DataLoader) -> Result<Outcome> {
         if !self.config.precision.is_supported() {
             log::warn!("this processor has no bf16 products (AVX512_BF16): computing in f32");
@@ -170,30 +171,25 @@ impl<'a> Trainer<'a> {
     /// Makes one update; gives the number of its images, 0 at the end of the epoch.
     fn update(&mut self, batches: &mut EpochIter, run: &mut Run) -> Result<usize> {
         let state = &mut run.state;
-        let needs_gradients = self.config.accumulate > 1
-            || self.config.clip_norm.is_some()
-            || self.config.clip_value.is_some();
         let mut gradients = Gradients::default();
-        let (mut indices, mut values, mut single) = (Vec::new(), Vec::new(), None);
+        let (mut indices, mut values, mut direct) = (Vec::new(), Vec::new(), None);
         for part in 0..self.config.accumulate {
             let Some(batch) = batches.next() else { break };
             let batch = batch?.to_device(self.parameters.device())?;
-            // Odd multiples of the number never meet between seeds by a small offset.
             let number = state.step * self.config.accumulate + part;
-            let seed = self.config.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let (loss, value) = forward(
                 self.model,
                 &*self.loss,
                 (&batch.images, &batch.masks),
-                Mode::Train { seed },
+                train_mode(self.config.seed, number),
                 self.config.precision,
             )?;
             indices.extend(batch.indices);
             values.push(value);
-            if needs_gradients {
+            if self.config.collects_gradients() {
                 gradients.add(&loss, self.parameters)?;
             } else {
-                single = Some(loss);
+                direct = Some(Update::Direct(loss));
             }
         }
         let images = indices.len();
@@ -201,9 +197,9 @@ impl<'a> Trainer<'a> {
             return Ok(0);
         }
         let learning_rate = self.schedule.lr(state.step);
-        let gradients = match &single {
-            Some(_) => None,
-            None => Some(gradients.finish(&self.config, self.parameters)?),
+        let update = match direct {
+            Some(update) => update,
+            None => Update::Bounded(gradients.finish(&self.config, self.parameters)?),
         };
         run.monitor.push(Pending {
             epoch: state.loader.epoch + 1,
@@ -211,26 +207,14 @@ impl<'a> Trainer<'a> {
             learning_rate,
             indices,
             values,
-            gradient_norm: gradients.as_ref().map(|gradients| gradients.norm),
+            gradient_norm: update.gradient_norm(),
         });
         // Before the update, which a loss that is not finite would spoil the parameters with.
         let report = match (state.step + 1).is_multiple_of(self.config.log_every) {
             true => run.monitor.read()?,
             false => None,
         };
-        match (single, gradients) {
-            (Some(loss), _) => self.optimizer.minimise(&loss, learning_rate)?,
-            (
-                None,
-                Some(Bounded {
-                    gradients, scale, ..
-                }),
-            ) => {
-                self.optimizer
-                    .step_scaled(gradients, scale, learning_rate)?;
-            }
-            (None, None) => {}
-        }
+        update.apply(&mut *self.optimizer, learning_rate)?;
         state.step += 1;
         state.steps_of_epoch += 1;
         state.loader = EpochIter::position(batches);
@@ -279,10 +263,8 @@ impl<'a> Trainer<'a> {
         if let Some(file) = &mut self.history_file {
             file.append(record.clone())?;
         }
-        let keeps = match &mut self.checkpoints {
-            Some(saver) => complete && saver.wait()?.keeps_epoch(epoch),
-            None => false,
-        };
+        let saver = self.checkpoints.as_ref();
+        let keeps = complete && saver.is_some_and(|saver| saver.keeps_epoch(epoch));
         if evaluates || keeps {
             self.save(run, Some(&record))?;
         }

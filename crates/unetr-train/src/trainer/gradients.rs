@@ -4,7 +4,7 @@ use unetr_model::Parameters;
 use unetr_ops::{backward, global_norm};
 
 use super::TrainerConfig;
-use crate::Result;
+use crate::{Optimizer, Result};
 
 /// The sum of the gradients of several batches.
 #[derive(Debug, Default)]
@@ -67,7 +67,34 @@ impl Gradients {
 
 /// Gradients that are to be applied times `scale`.
 pub(super) struct Bounded {
-    pub(super) gradients: GradStore,
-    pub(super) scale: f64,
-    pub(super) norm: f64,
+    gradients: GradStore,
+    scale: f64,
+    norm: f64,
+}
+
+/// What the optimiser is given.
+pub(super) enum Update {
+    /// A loss, whose gradients may be applied as they come.
+    Direct(Tensor),
+    /// Gradients that were looked at together.
+    Bounded(Bounded),
+}
+
+impl Update {
+    /// The norm of the gradients before they were bounded.
+    pub(super) fn gradient_norm(&self) -> Option<f64> {
+        match self {
+            Self::Direct(_) => None,
+            Self::Bounded(bounded) => Some(bounded.norm),
+        }
+    }
+
+    pub(super) fn apply(self, optimizer: &mut dyn Optimizer, learning_rate: f64) -> Result<()> {
+        match self {
+            Self::Direct(loss) => optimizer.minimise(&loss, learning_rate),
+            Self::Bounded(Bounded {
+                gradients, scale, ..
+            }) => optimizer.step_scaled(gradients, scale, learning_rate),
+        }
+    }
 }

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use unetr_model::Parameters;
 
 use super::ema::Ema;
+use crate::checkpoint::TensorFiles;
 use crate::{Checkpoint, Error, Optimizer, Result};
 
 /// The parameters to predict with: with a moving average, the averages.
@@ -11,9 +12,6 @@ pub(super) const MODEL: &str = "model.safetensors";
 /// The parameters to train on with, where they are not those of [`MODEL`].
 pub(super) const TRAINING: &str = "training.safetensors";
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
-
-/// Files of tensors by name.
-pub(super) type TensorFiles = Vec<(&'static str, BTreeMap<String, Tensor>)>;
 
 /// Copies of all tensors that a resumed run needs, in the memory of the processor.
 pub(super) fn copies(

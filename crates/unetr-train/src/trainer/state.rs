@@ -11,7 +11,7 @@ use crate::{Checkpoint, Error, Result, Schedule, number};
 const BY_BATCHES: u32 = 1;
 
 /// Settings that a resumed run may change without becoming another one.
-const FREE: [&str; 11] = [
+const FREE: [&str; 10] = [
     "trainer.epochs",
     "trainer.max_steps",
     "trainer.eval_every",
@@ -22,7 +22,6 @@ const FREE: [&str; 11] = [
     "loader.workers",
     "loader.prefetch",
     "schedule",
-    "version",
 ];
 
 /// Where a run stands, beside parameters and optimiser.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pattern;
 use super::rule::{GroupRule, ParameterSettings, Training};
+use crate::check::check;
 use crate::{Error, Result};
 
 /// Rules by parameter name, and a learning rate that falls from layer to layer.
@@ -94,14 +95,14 @@ impl ParameterGroups {
     /// When a number is out of range or a rule sets nothing.
     pub fn validate(&self) -> Result<()> {
         self.rules.iter().try_for_each(GroupRule::validate)?;
-        match self.layer_decay {
-            Some(decay) if !(decay > 0. && decay <= 1.) => Err(Error::Config {
-                what: "the layer decay",
-                found: decay.to_string(),
-                expected: "more than 0 and at most 1",
-            }),
-            _ => Ok(()),
-        }
+        let decay = self.layer_decay.unwrap_or(1.);
+        let holds = decay > 0. && decay <= 1.;
+        check(
+            "the layer decay",
+            &decay,
+            holds,
+            "more than 0 and at most 1",
+        )
     }
 
     /// What holds for each parameter, in their order, with an optimiser of that weight decay.
