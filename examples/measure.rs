@@ -347,10 +347,8 @@ impl Prepared {
         }
         let (images, masks) = batch(&case, &device)?;
         let precision = Precision::from(case.precision);
-        if !precision.is_supported() {
-            bail!(
-                "this processor has no bf16 products (AVX512_BF16): measure with --precision f32"
-            );
+        if !precision.is_supported(&device) {
+            bail!("this device does not compute in {precision}: measure with --precision f32");
         }
         Ok(Self {
             precision,

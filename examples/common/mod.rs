@@ -26,15 +26,21 @@ use unetr::train::{
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PrecisionKind {
     F32,
-    /// bfloat16 in products of matrices, f32 elsewhere.
+    /// On a GPU: f32 rounded to TF32 in products of matrices.
+    Tf32,
+    /// bfloat16 in products of matrices, on a GPU also between operations; f32 elsewhere.
     Bf16,
+    /// The same with f16, on a GPU.
+    F16,
 }
 
 impl From<PrecisionKind> for Precision {
     fn from(kind: PrecisionKind) -> Self {
         match kind {
             PrecisionKind::F32 => Self::Full,
+            PrecisionKind::Tf32 => Self::Tf32,
             PrecisionKind::Bf16 => Self::Bf16,
+            PrecisionKind::F16 => Self::F16,
         }
     }
 }
@@ -259,8 +265,9 @@ pub(crate) fn train(
     let train_eval = DataLoader::new(task.train.clone(), prepare.clone(), evaluation.clone())?;
     let val_loader = DataLoader::new(task.validation.clone(), prepare.clone(), evaluation.clone())?;
 
-    if !recipe.trainer.precision.is_supported() {
-        eprintln!("this processor has no bf16 products (AVX512_BF16): computing in f32");
+    let precision = recipe.trainer.precision;
+    if !precision.is_supported(&device) {
+        eprintln!("this device does not compute in {precision}: computing in f32");
     }
     let config = RunConfig {
         settings,

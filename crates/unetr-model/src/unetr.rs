@@ -1,6 +1,6 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::{Conv2dConfig, Keep, Mode, matrix_transpose};
+use unetr_ops::{Conv2dConfig, Keep, Mode, tokens_to_map};
 
 use crate::blocks::{PrUpBlock, UnetBlock, UpBlock, Vit, VitOutput};
 use crate::layers::{Bias, Conv2d};
@@ -131,9 +131,7 @@ impl Unetr {
 
     /// Tokens `[batch, rows·columns, hidden]` as a map `[batch, hidden, rows, columns]`.
     fn feature_map(&self, tokens: &Tensor) -> Result<Tensor> {
-        let [rows, columns] = self.cfg.vit().grid();
-        let (batch, _, hidden) = tokens.dims3()?;
-        matrix_transpose(tokens)?.reshape((batch, hidden, rows, columns))
+        tokens_to_map(tokens, self.cfg.vit().grid())
     }
 
     fn check(&self, images: &Tensor) -> std::result::Result<(), ModelError> {

@@ -12,6 +12,8 @@ mod conv_transpose2d;
 mod cpu;
 mod cross_entropy;
 mod cross_entropy_and_soft_jaccard;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dropout;
 mod encoder_block;
 mod error;
@@ -37,6 +39,7 @@ mod scope;
 mod soft_counts;
 mod soft_jaccard;
 mod softmax;
+mod tokens;
 
 pub use activation::{Activation, Gelu, gelu, leaky_relu, relu};
 pub use adam::{AdamStep, AdamUpdate, adam_step, adam_steps};
@@ -71,6 +74,7 @@ pub use scale_rows::scale_rows;
 pub use soft_counts::soft_counts;
 pub use soft_jaccard::{JaccardReduction, soft_jaccard};
 pub use softmax::softmax_last_dim;
+pub use tokens::{map_to_tokens, tokens_to_map};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

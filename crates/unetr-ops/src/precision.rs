@@ -1,5 +1,7 @@
 use std::cell::Cell;
+use std::fmt;
 
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::scope;
@@ -12,19 +14,37 @@ pub enum Precision {
     /// As they are.
     #[default]
     Full,
+    /// f32 rounded to TF32, 11 bits of precision, on the matrix units of a GPU.
+    Tf32,
     /// Rounded to bfloat16: 8 bits of precision and the range of f32. On processors with AVX512_BF16
-    /// at twice the speed of f32; others compute as with [`Precision::Full`], see
-    /// [`Precision::is_supported`].
+    /// at twice the speed of f32. On a GPU, what operations hand to each other is stored in it too.
     Bf16,
+    /// Rounded to f16 on a GPU, and stored in it: 11 bits of precision, but nothing beyond 65,504 or
+    /// below 6e-8, so that gradients want a scaled loss.
+    F16,
 }
 
 impl Precision {
-    /// Whether this processor computes in these numbers.
-    pub fn is_supported(self) -> bool {
+    /// Whether a device computes in these numbers; one that does not computes as with
+    /// [`Precision::Full`].
+    pub fn is_supported(self, device: &Device) -> bool {
         match self {
             Self::Full => true,
-            Self::Bf16 => crate::cpu::supports_bf16(),
+            _ if device.is_cuda() => true,
+            Self::Bf16 => device.is_cpu() && crate::cpu::supports_bf16(),
+            Self::Tf32 | Self::F16 => false,
         }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        })
     }
 }
 
@@ -35,7 +55,7 @@ thread_local! {
 /// Runs `f`, whose operations multiply matrices in this precision, and their backward passes too: mixed
 /// precision as in `torch.autocast`, where parameters and everything else stay in f32 (Micikevicius et
 /// al. 2018, <https://arxiv.org/abs/1710.03740>; for bfloat16 Kalamkar et al. 2019,
-/// <https://arxiv.org/abs/1905.12322>). It concerns tensors of f32 on the CPU.
+/// <https://arxiv.org/abs/1905.12322>). On the CPU it concerns tensors of f32.
 ///
 /// # Examples
 /// ```
@@ -95,7 +115,11 @@ mod tests {
         for (i, (rounded, exact)) in rounded.iter().zip(&exact).enumerate() {
             assert_close(&format!("tensor {i} in bf16"), rounded, exact, 0.03);
             let same = values(rounded) == values(exact);
-            assert_eq!(same, !Precision::Bf16.is_supported(), "tensor {i}");
+            assert_eq!(
+                same,
+                !Precision::Bf16.is_supported(&Device::Cpu),
+                "tensor {i}"
+            );
         }
     }
 

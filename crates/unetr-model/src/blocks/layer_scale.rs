@@ -1,7 +1,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use crate::layers::{Linear, cast};
+use crate::layers::{Linear};
 
 /// A learned factor for every channel of what a residual branch adds, which starts so small that a
 /// deep network starts close to the identity.
@@ -33,7 +33,7 @@ impl LayerScale {
     /// # Errors
     /// When the last dimension is not `size`.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        xs.broadcast_mul(&cast(&self.gamma, xs)?)
+        xs.broadcast_mul(&self.gamma.to_dtype(xs.dtype())?)
     }
 
     /// The layer whose outputs are those of `layer`, multiplied: `γ·(W·x + b) = (γ·W)·x + γ·b`.

@@ -1,8 +1,8 @@
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
-use unetr_ops::{Conv2dConfig, Dropout, Mode, matrix_transpose};
+use unetr_ops::{Conv2dConfig, Dropout, Mode, map_to_tokens};
 
-use crate::layers::{Bias, Conv2d, Linear, cast};
+use crate::layers::{Bias, Conv2d, Linear};
 use crate::{PatchProjection, VitConfig, init};
 
 /// Images to tokens: a linear map of each patch, plus a learned embedding of its position.
@@ -72,14 +72,12 @@ impl PatchEmbedding {
     /// When the images are not of the configured size.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         let tokens = match &self.projection {
-            Projection::Convolution(conv) => {
-                matrix_transpose(&conv.forward(images)?.flatten_from(2)?)?
-            }
+            Projection::Convolution(conv) => map_to_tokens(&conv.forward(images)?)?,
             Projection::Perceptron { linear, patch } => {
                 linear.forward(&patches(images, *patch)?)?
             }
         };
-        let positions = cast(&self.position_embeddings, &tokens)?;
+        let positions = self.position_embeddings.to_dtype(tokens.dtype())?;
         self.dropout.apply(&tokens.broadcast_add(&positions)?, mode)
     }
 }

@@ -15,12 +15,16 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use norm::Norm;
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::VarBuilder;
 
-/// A parameter in the type of the input it meets.
+/// A parameter in the type of the input it meets; as it is for inputs of 16 bits, which the operations
+/// take together with parameters in f32.
 pub(crate) fn cast(parameter: &Tensor, xs: &Tensor) -> Result<Tensor> {
-    parameter.to_dtype(xs.dtype())
+    match xs.dtype() {
+        DType::BF16 | DType::F16 => Ok(parameter.clone()),
+        dtype => parameter.to_dtype(dtype),
+    }
 }
 
 /// [`cast`] of a parameter that may not exist.

@@ -85,6 +85,12 @@ pub fn adam_steps(updates: &[AdamUpdate<'_>]) -> Result<()> {
     if updates.iter().all(|update| runs_on_cpu(update.parameter)) {
         return cpu::adam_steps(updates);
     }
+    #[cfg(feature = "cuda")]
+    if updates.iter().all(AdamUpdate::fits_cuda) {
+        return updates.iter().try_for_each(|update| {
+            crate::cuda::optimizer::adam(update, update.step.bias_corrections())
+        });
+    }
     updates.iter().try_for_each(composed::adam_step)
 }
 
@@ -102,6 +108,11 @@ pub fn adam_step(parameter: &Var, gradient: &Tensor, moments: &Var, step: &AdamS
 }
 
 impl AdamUpdate<'_> {
+    #[cfg(feature = "cuda")]
+    fn fits_cuda(&self) -> bool {
+        crate::cuda::optimizer::fits(&[self.parameter, self.gradient, self.moments])
+    }
+
     fn check(&self) -> Result<()> {
         let Self {
             parameter,

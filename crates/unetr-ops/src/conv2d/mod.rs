@@ -5,6 +5,8 @@ mod by_pixels;
 mod composed;
 pub(crate) mod correlate;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod direct;
 mod frame;
 mod geometry;
@@ -103,6 +105,13 @@ pub fn conv2d(
         };
         return convolution.apply(OP, xs, weight, bias);
     }
+    #[cfg(feature = "cuda")]
+    if crate::cuda::runs_on_cuda(xs)
+        && let Some(ys) = cuda::conv2d(xs, weight, bias, &geometry)?
+    {
+        return Ok(ys);
+    }
+    let xs = &xs.to_dtype(weight.dtype())?;
     let ys = composed::conv2d(xs, weight, &geometry)?;
     match bias {
         Some(bias) => ys.broadcast_add(&bias.reshape((1, geometry.outputs, 1, 1))?),

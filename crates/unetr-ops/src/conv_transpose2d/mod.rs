@@ -1,6 +1,8 @@
 //! Two-dimensional transposed convolution.
 
 mod composed;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{Result, Tensor};
 
@@ -74,6 +76,13 @@ pub fn conv_transpose2d(
         };
         return convolution.apply(OP, xs, weight, bias);
     }
+    #[cfg(feature = "cuda")]
+    if crate::cuda::runs_on_cuda(xs)
+        && let Some(ys) = cuda::conv_transpose2d(xs, weight, bias, &geometry)?
+    {
+        return Ok(ys);
+    }
+    let xs = &xs.to_dtype(weight.dtype())?;
     let ys = composed::conv_transpose2d(xs, weight, &geometry)?;
     match bias {
         Some(bias) => ys.broadcast_add(&bias.reshape((1, geometry.inputs, 1, 1))?),

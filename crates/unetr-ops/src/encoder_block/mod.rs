@@ -8,6 +8,8 @@
 mod backward;
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod forward;
 
 use candle_core::{Result, Tensor};
@@ -76,10 +78,13 @@ pub enum Keep {
 pub fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     check(xs, block)?;
     if runs_on_cpu(xs) {
-        cpu::encoder_block(xs, block)
-    } else {
-        composed::encoder_block(xs, block)
+        return cpu::encoder_block(xs, block);
     }
+    #[cfg(feature = "cuda")]
+    if crate::cuda::runs_on_cuda(xs) {
+        return cuda::encoder_block(xs, block);
+    }
+    composed::encoder_block(xs, block)
 }
 
 fn check(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<()> {

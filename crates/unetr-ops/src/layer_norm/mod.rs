@@ -2,6 +2,8 @@
 
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{Result, Tensor};
 
@@ -33,10 +35,13 @@ pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resu
     check_shape(OP, "the weight", weight, size)?;
     check_shape(OP, "the bias", bias, size)?;
     if runs_on_cpu(xs) {
-        many::apply(OP, &[xs, weight, bias], xs.shape(), LayerNorm { eps })
-    } else {
-        composed::layer_norm(xs, weight, bias, eps)
+        return many::apply(OP, &[xs, weight, bias], xs.shape(), LayerNorm { eps });
     }
+    #[cfg(feature = "cuda")]
+    if crate::cuda::runs_on_cuda(xs) {
+        return cuda::layer_norm(xs, weight, bias, eps);
+    }
+    composed::layer_norm(xs, weight, bias, eps)
 }
 
 #[cfg(test)]

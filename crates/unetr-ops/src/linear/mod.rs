@@ -2,6 +2,8 @@
 
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{Result, Tensor};
 
@@ -42,10 +44,13 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         check_shape(OP, "the bias", bias, outputs)?;
     }
     if runs_on_cpu(xs) {
-        cpu::linear(xs, weight, bias)
-    } else {
-        composed::linear(xs, weight, bias)
+        return cpu::linear(xs, weight, bias);
     }
+    #[cfg(feature = "cuda")]
+    if crate::cuda::runs_on_cuda(xs) {
+        return cuda::linear(xs, weight, bias);
+    }
+    composed::linear(xs, weight, bias)
 }
 
 #[cfg(test)]

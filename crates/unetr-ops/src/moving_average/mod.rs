@@ -54,6 +54,15 @@ pub fn moving_averages(pairs: &[(&Var, &Tensor)], keep: f64) -> Result<()> {
     if pairs.iter().all(|(average, _)| runs_on_cpu(average)) {
         return cpu::moving_averages(pairs, keep);
     }
+    #[cfg(feature = "cuda")]
+    if pairs
+        .iter()
+        .all(|(average, value)| crate::cuda::optimizer::fits(&[average, value]))
+    {
+        return pairs.iter().try_for_each(|(average, value)| {
+            crate::cuda::optimizer::moving_average(average, value, keep)
+        });
+    }
     pairs
         .iter()
         .try_for_each(|(average, value)| composed::moving_average(average, value, keep))

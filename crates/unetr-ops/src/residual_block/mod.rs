@@ -7,6 +7,8 @@
 mod backward;
 mod composed;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod forward;
 mod plane;
 
@@ -58,10 +60,13 @@ pub struct ResidualBlock<'a> {
 pub fn residual_block(inputs: &[&Tensor], block: &ResidualBlock<'_>) -> Result<Tensor> {
     let shape = Sizes::new(inputs, block)?;
     if inputs.iter().all(|xs| runs_on_cpu(xs)) {
-        cpu::residual_block(inputs, block, shape)
-    } else {
-        composed::residual_block(inputs, block)
+        return cpu::residual_block(inputs, block, shape);
     }
+    #[cfg(feature = "cuda")]
+    if inputs.iter().all(|xs| crate::cuda::runs_on_cuda(xs)) {
+        return cuda::residual_block(inputs, block);
+    }
+    composed::residual_block(inputs, block)
 }
 
 /// Sizes of one residual block, checked.

@@ -43,8 +43,9 @@ impl<'a> Trainer<'a> {
     /// leaves parameters and optimiser as they were before that update, up to running statistics of
     /// batch normalisation; if not, updates since the last reading are made.
     pub fn fit(&mut self, train: &DataLoader) -> Result<Outcome> {
-        if !self.config.precision.is_supported() {
-            log::warn!("this processor has no bf16 products (AVX512_BF16): computing in f32");
+        let precision = self.config.precision;
+        if !precision.is_supported(self.parameters.device()) {
+            log::warn!("this device does not compute in {precision}: computing in f32");
         }
         let _lock = self.lock()?;
         let mut run = self.start(train)?;

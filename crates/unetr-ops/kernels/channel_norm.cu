@@ -1,0 +1,245 @@
+// Instance normalisation of feature maps with channels last, [images, pixels, channels], with the sum
+// with a shortcut and the leaky ReLU that follow it. A thread has N channels of some pixels:
+// threadIdx.x and blockIdx.z say which channels, threadIdx.y and blockIdx.x which pixels.
+#include "numbers.cuh"
+
+struct Place {
+    int channel, first, last, step;
+    bool inside;
+};
+
+template <int N> __device__ __forceinline__ Place place(int pixels, int channels) {
+    Place p;
+    p.channel = (blockIdx.z * blockDim.x + threadIdx.x) * N;
+    p.inside = p.channel < channels;
+    const int chunk = (pixels + gridDim.x - 1) / gridDim.x;
+    p.first = blockIdx.x * chunk + threadIdx.y;
+    p.last = min(pixels, (int)(blockIdx.x + 1) * chunk);
+    p.step = blockDim.y;
+    return p;
+}
+
+// Sums of S numbers for N channels over the rows of the block, into partial [images, chunks, S, channels].
+template <int S, int N>
+__device__ __forceinline__ void reduce(float (&sums)[S][N], float *partial, const Place &p, int channels) {
+    extern __shared__ float shared[];
+    for (int s = 0; s < S; s++) {
+        __syncthreads();
+        float *mine = shared + (threadIdx.y * blockDim.x + threadIdx.x) * N;
+        for (int i = 0; i < N; i++) mine[i] = sums[s][i];
+        __syncthreads();
+        if (threadIdx.y == 0 && p.inside) {
+            float *to = partial + (((long)blockIdx.y * gridDim.x + blockIdx.x) * S + s) * channels + p.channel;
+            for (int i = 0; i < N; i++) {
+                float sum = 0;
+                for (int y = 0; y < blockDim.y; y++) sum += shared[(y * blockDim.x + threadIdx.x) * N + i];
+                to[i] = sum;
+            }
+        }
+    }
+}
+
+// Sums and sums of squares of what differs from an image's first pixel, which keeps both small.
+template <typename T, int N>
+__device__ void norm_sums(const T *xs, float *partial, int pixels, int channels) {
+    const Place p = place<N>(pixels, channels);
+    const T *image = xs + (long)blockIdx.y * pixels * channels + p.channel;
+    float sums[2][N] = {};
+    if (p.inside) {
+        float shift[N];
+        load<T, N>(shift, image);
+        for (int i = p.first; i < p.last; i += p.step) {
+            float x[N];
+            load<T, N>(x, image + (long)i * channels);
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                const float d = x[k] - shift[k];
+                sums[0][k] += d;
+                sums[1][k] += d * d;
+            }
+        }
+    }
+    reduce<2, N>(sums, partial, p, channels);
+}
+#define SUMS_PARAMETERS(T) (const T *xs, float *partial, int pixels, int channels)
+FOR_VECTORS(norm_sums, SUMS_PARAMETERS, (xs, partial, pixels, channels))
+
+// From sums to statistics [4, images, channels]: mean, 1 / deviation, and the factor and summand that
+// normalise: x · factor + summand.
+template <typename T>
+__device__ void norm_statistics(const T *xs, const float *partial, const float *weight, const float *bias,
+                                float *statistics, int images, int chunks, int pixels, int channels, float eps) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= images * channels) return;
+    const int image = i / channels, channel = i % channels;
+    float sum = 0, squares = 0;
+    for (int c = 0; c < chunks; c++) {
+        const float *from = partial + ((long)image * chunks + c) * 2 * channels + channel;
+        sum += from[0];
+        squares += from[channels];
+    }
+    const float shift = to_float(xs[(long)image * pixels * channels + channel]);
+    const float mean = sum / pixels;
+    const float variance = fmaxf(squares / pixels - mean * mean, 0.f);
+    const float inverse = rsqrtf(variance + eps);
+    const float factor = inverse * (weight ? weight[channel] : 1.f);
+    const int all = images * channels;
+    statistics[i] = mean + shift;
+    statistics[all + i] = inverse;
+    statistics[2 * all + i] = factor;
+    statistics[3 * all + i] = (bias ? bias[channel] : 0.f) - (mean + shift) * factor;
+}
+#define STATISTICS(T, NAME)                                                                               \
+    extern "C" __global__ void norm_statistics_##NAME(                                                    \
+        const T *xs, const float *partial, const float *weight, const float *bias, float *statistics,     \
+        int images, int chunks, int pixels, int channels, float eps) {                                    \
+        norm_statistics<T>(xs, partial, weight, bias, statistics, images, chunks, pixels, channels, eps); \
+    }
+STATISTICS(float, f32)
+STATISTICS(bf16, bf16)
+STATISTICS(f16, f16)
+
+// leaky(x · factor + summand + residual), where the residual may be normalised too.
+template <typename T, int N>
+__device__ void norm_apply(const T *xs, const float *statistics, const T *residual, const float *residual_statistics,
+                           T *ys, int images, int pixels, int channels, float slope) {
+    const long vectors = (long)images * pixels * channels / N;
+    const int all = images * channels;
+    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
+        const long at = v * N;
+        const int image = at / ((long)pixels * channels);
+        const int i = image * channels + at % channels;
+        float x[N], r[N], y[N];
+        load<T, N>(x, xs + at);
+        if (residual) load<T, N>(r, residual + at);
+#pragma unroll
+        for (int k = 0; k < N; k++) {
+            float value = x[k] * statistics[2 * all + i + k] + statistics[3 * all + i + k];
+            if (residual_statistics)
+                value += r[k] * residual_statistics[2 * all + i + k] + residual_statistics[3 * all + i + k];
+            else if (residual)
+                value += r[k];
+            y[k] = value > 0.f ? value : slope * value;
+        }
+        store<T, N>(ys + at, y);
+    }
+}
+#define APPLY_PARAMETERS(T)                                                                                     \
+    (const T *xs, const float *statistics, const T *residual, const float *residual_statistics, T *ys, int images, \
+     int pixels, int channels, float slope)
+FOR_VECTORS(norm_apply, APPLY_PARAMETERS,
+            (xs, statistics, residual, residual_statistics, ys, images, pixels, channels, slope))
+
+// The gradient after the activation, whose sign is that of the result, or without one of what is
+// normalised.
+__device__ __forceinline__ float gate(float grad, float sign, float slope) { return sign > 0.f ? grad : slope * grad; }
+
+// Sums over the pixels of the gradient, of its product with what is normalised, and of that with the
+// normalised shortcut.
+template <typename T, int N>
+__device__ void norm_gradient_sums(const T *grads, const T *result, const T *xs, const float *statistics,
+                                   const T *residual, const float *residual_statistics, float *partial, int pixels,
+                                   int channels, float slope) {
+    const Place p = place<N>(pixels, channels);
+    const long image = (long)blockIdx.y * pixels * channels + p.channel;
+    const int all = gridDim.y * channels, i = blockIdx.y * channels + p.channel;
+    float sums[3][N] = {};
+    if (p.inside) {
+        float mean[N], inverse[N], factor[N], summand[N], r_mean[N], r_inverse[N];
+#pragma unroll
+        for (int k = 0; k < N; k++) {
+            mean[k] = statistics[i + k];
+            inverse[k] = statistics[all + i + k];
+            factor[k] = statistics[2 * all + i + k];
+            summand[k] = statistics[3 * all + i + k];
+            r_mean[k] = residual_statistics ? residual_statistics[i + k] : 0.f;
+            r_inverse[k] = residual_statistics ? residual_statistics[all + i + k] : 0.f;
+        }
+        for (int j = p.first; j < p.last; j += p.step) {
+            const long at = image + (long)j * channels;
+            float grad[N], x[N], y[N], r[N];
+            load<T, N>(grad, grads + at);
+            load<T, N>(x, xs + at);
+            if (result) load<T, N>(y, result + at);
+            if (residual_statistics) load<T, N>(r, residual + at);
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                const float sign = result ? y[k] : x[k] * factor[k] + summand[k];
+                const float g = gate(grad[k], sign, slope);
+                sums[0][k] += g;
+                sums[1][k] += g * (x[k] - mean[k]) * inverse[k];
+                if (residual_statistics) sums[2][k] += g * (r[k] - r_mean[k]) * r_inverse[k];
+            }
+        }
+    }
+    reduce<3, N>(sums, partial, p, channels);
+}
+#define GRADIENT_SUMS_PARAMETERS(T)                                                                              \
+    (const T *grads, const T *result, const T *xs, const float *statistics, const T *residual,                   \
+     const float *residual_statistics, float *partial, int pixels, int channels, float slope)
+FOR_VECTORS(norm_gradient_sums, GRADIENT_SUMS_PARAMETERS,
+            (grads, result, xs, statistics, residual, residual_statistics, partial, pixels, channels, slope))
+
+// Adds up the chunks: [images, chunks, 3, channels] to [images, 3, channels].
+extern "C" __global__ void norm_gradient_totals(const float *partial, float *totals, int images, int chunks,
+                                                int channels) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x, width = 3 * channels;
+    if (i >= images * width) return;
+    const float *from = partial + (long)(i / width) * chunks * width + i % width;
+    float sum = 0;
+    for (int c = 0; c < chunks; c++) sum += from[(long)c * width];
+    totals[i] = sum;
+}
+
+// Adds up the images: gradients [3, channels] of the summand, of the factor, and of the shortcut's factor.
+extern "C" __global__ void norm_gradient_parameters(const float *totals, float *gradients, int images, int channels) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x, width = 3 * channels;
+    if (i >= width) return;
+    float sum = 0;
+    for (int image = 0; image < images; image++) sum += totals[(long)image * width + i];
+    gradients[i] = sum;
+}
+
+// The gradients of what is normalised and of the shortcut: normalised too, or added as it is.
+template <typename T, int N>
+__device__ void norm_gradient_apply(const T *grads, const T *result, const T *xs, const float *statistics,
+                                    const T *residual, const float *residual_statistics, const float *totals,
+                                    T *x_grads, T *residual_grads, int images, int pixels, int channels, float slope) {
+    const long vectors = (long)images * pixels * channels / N;
+    const int all = images * channels;
+    const float share = 1.f / pixels;
+    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
+        const long at = v * N;
+        const int image = at / ((long)pixels * channels), channel = at % channels;
+        const int i = image * channels + channel;
+        const float *total = totals + (long)image * 3 * channels + channel;
+        float grad[N], x[N], y[N], r[N];
+        load<T, N>(grad, grads + at);
+        load<T, N>(x, xs + at);
+        if (result) load<T, N>(y, result + at);
+        if (residual_statistics) load<T, N>(r, residual + at);
+#pragma unroll
+        for (int k = 0; k < N; k++) {
+            const float factor = statistics[2 * all + i + k];
+            const float sign = result ? y[k] : x[k] * factor + statistics[3 * all + i + k];
+            const float g = gate(grad[k], sign, slope), mean = total[k] * share;
+            const float normed = (x[k] - statistics[i + k]) * statistics[all + i + k];
+            x[k] = factor * (g - mean - normed * total[channels + k] * share);
+            if (residual_statistics) {
+                const float normed = (r[k] - residual_statistics[i + k]) * residual_statistics[all + i + k];
+                r[k] = residual_statistics[2 * all + i + k] * (g - mean - normed * total[2 * channels + k] * share);
+            } else {
+                r[k] = g;
+            }
+        }
+        store<T, N>(x_grads + at, x);
+        if (residual_grads) store<T, N>(residual_grads + at, r);
+    }
+}
+#define GRADIENT_APPLY_PARAMETERS(T)                                                                            \
+    (const T *grads, const T *result, const T *xs, const float *statistics, const T *residual,                  \
+     const float *residual_statistics, const float *totals, T *x_grads, T *residual_grads, int images, int pixels, \
+     int channels, float slope)
+FOR_VECTORS(norm_gradient_apply, GRADIENT_APPLY_PARAMETERS,
+            (grads, result, xs, statistics, residual, residual_statistics, totals, x_grads, residual_grads, images,
+             pixels, channels, slope))

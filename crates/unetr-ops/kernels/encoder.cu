@@ -1,0 +1,232 @@
+// What lies between the matrix products of a transformer block. Rows are tokens.
+#include "numbers.cuh"
+
+// A warp has a row of [rows, width]; statistics [rows, 2] are mean and 1 / deviation.
+template <typename T>
+__device__ void layer_norm(const T *xs, const float *weight, const float *bias, T *ys, float *statistics, int rows,
+                           int width, float eps) {
+    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x;
+    if (row >= rows) return;
+    const T *x = xs + (long)row * width;
+    float sum = 0;
+    for (int i = lane; i < width; i += 32) sum += to_float(x[i]);
+    const float mean = warp_sum(sum) / width;
+    float squares = 0;
+    for (int i = lane; i < width; i += 32) {
+        const float d = to_float(x[i]) - mean;
+        squares += d * d;
+    }
+    const float inverse = rsqrtf(warp_sum(squares) / width + eps);
+    for (int i = lane; i < width; i += 32)
+        ys[(long)row * width + i] = from_float<T>((to_float(x[i]) - mean) * inverse * weight[i] + bias[i]);
+    if (lane == 0) {
+        statistics[2 * row] = mean;
+        statistics[2 * row + 1] = inverse;
+    }
+}
+
+// The gradient of the input, plus another one that comes around the normalisation.
+template <typename T>
+__device__ void layer_norm_gradient(const T *grads, const T *xs, const float *weight, const float *statistics,
+                                    const T *around, T *x_grads, int rows, int width) {
+    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x;
+    if (row >= rows) return;
+    const T *x = xs + (long)row * width, *grad = grads + (long)row * width;
+    const float mean = statistics[2 * row], inverse = statistics[2 * row + 1];
+    float sum = 0, product = 0;
+    for (int i = lane; i < width; i += 32) {
+        const float g = to_float(grad[i]) * weight[i];
+        sum += g;
+        product += g * (to_float(x[i]) - mean) * inverse;
+    }
+    sum = warp_sum(sum) / width;
+    product = warp_sum(product) / width;
+    for (int i = lane; i < width; i += 32) {
+        const long at = (long)row * width + i;
+        const float normed = (to_float(x[i]) - mean) * inverse;
+        float value = inverse * (to_float(grad[i]) * weight[i] - sum - normed * product);
+        if (around) value += to_float(around[at]);
+        x_grads[at] = from_float<T>(value);
+    }
+}
+
+// Column sums over a chunk of rows: [chunks, 2, width] of the gradient and of its product with the
+// normalised input; without statistics of the gradient alone, [chunks, 1, width].
+template <typename T>
+__device__ void column_sums(const T *grads, const T *xs, const float *statistics, float *partial, int rows, int width) {
+    __shared__ float shared[2][8][33];
+    const int column = blockIdx.x * 32 + threadIdx.x;
+    const int chunk = (rows + gridDim.y - 1) / gridDim.y, last = min(rows, (int)(blockIdx.y + 1) * chunk);
+    float sum = 0, product = 0;
+    if (column < width)
+        for (int row = blockIdx.y * chunk + threadIdx.y; row < last; row += 8) {
+            const float g = to_float(grads[(long)row * width + column]);
+            sum += g;
+            if (statistics)
+                product += g * (to_float(xs[(long)row * width + column]) - statistics[2 * row]) * statistics[2 * row + 1];
+        }
+    shared[0][threadIdx.y][threadIdx.x] = sum;
+    shared[1][threadIdx.y][threadIdx.x] = product;
+    __syncthreads();
+    const int kinds = statistics ? 2 : 1;
+    if (threadIdx.y < kinds && column < width) {
+        float total = 0;
+        for (int y = 0; y < 8; y++) total += shared[threadIdx.y][y][threadIdx.x];
+        partial[((long)blockIdx.y * kinds + threadIdx.y) * width + column] = total;
+    }
+}
+
+extern "C" __global__ void column_totals(const float *partial, float *totals, int chunks, int width) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= width) return;
+    float sum = 0;
+    for (int c = 0; c < chunks; c++) sum += partial[(long)c * width + i];
+    totals[i] = sum;
+}
+
+// GELU by its definition, or by the approximation with tanh (Hendrycks and Gimpel 2016).
+__device__ __forceinline__ float gelu(float x, int tanh_formula) {
+    if (tanh_formula) return 0.5f * x * (1.f + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x)));
+    return 0.5f * x * (1.f + erff(x * 0.7071067811865476f));
+}
+
+__device__ __forceinline__ float gelu_slope(float x, int tanh_formula) {
+    if (tanh_formula) {
+        const float t = tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x));
+        return 0.5f * (1.f + t) + 0.5f * x * (1.f - t * t) * 0.7978845608028654f * (1.f + 3.f * 0.044715f * x * x);
+    }
+    return 0.5f * (1.f + erff(x * 0.7071067811865476f)) + x * 0.3989422804014327f * expf(-0.5f * x * x);
+}
+
+// gelu(x + bias)
+template <typename T, int N>
+__device__ void bias_gelu(const T *xs, const float *bias, T *ys, int rows, int width, int tanh_formula) {
+    const long vectors = (long)rows * width / N;
+    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
+        const long at = v * N;
+        const int column = at % width;
+        float x[N];
+        load<T, N>(x, xs + at);
+#pragma unroll
+        for (int k = 0; k < N; k++) x[k] = gelu(x[k] + (bias ? bias[column + k] : 0.f), tanh_formula);
+        store<T, N>(ys + at, x);
+    }
+}
+#define BIAS_GELU_PARAMETERS(T) (const T *xs, const float *bias, T *ys, int rows, int width, int tanh_formula)
+FOR_VECTORS(bias_gelu, BIAS_GELU_PARAMETERS, (xs, bias, ys, rows, width, tanh_formula))
+
+template <typename T, int N>
+__device__ void bias_gelu_gradient(const T *grads, const T *xs, const float *bias, T *x_grads, int rows, int width,
+                                   int tanh_formula) {
+    const long vectors = (long)rows * width / N;
+    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
+        const long at = v * N;
+        const int column = at % width;
+        float x[N], grad[N];
+        load<T, N>(x, xs + at);
+        load<T, N>(grad, grads + at);
+#pragma unroll
+        for (int k = 0; k < N; k++) grad[k] *= gelu_slope(x[k] + (bias ? bias[column + k] : 0.f), tanh_formula);
+        store<T, N>(x_grads + at, grad);
+    }
+}
+#define BIAS_GELU_GRADIENT_PARAMETERS(T) \
+    (const T *grads, const T *xs, const float *bias, T *x_grads, int rows, int width, int tanh_formula)
+FOR_VECTORS(bias_gelu_gradient, BIAS_GELU_GRADIENT_PARAMETERS, (grads, xs, bias, x_grads, rows, width, tanh_formula))
+
+// x + bias + residual, either of which may be absent.
+template <typename T, int N>
+__device__ void bias_residual(const T *xs, const float *bias, const T *residual, T *ys, long rows, int width) {
+    const long vectors = rows * width / N;
+    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
+        const long at = v * N;
+        const int column = at % width;
+        float x[N], r[N];
+        load<T, N>(x, xs + at);
+        if (residual) load<T, N>(r, residual + at);
+#pragma unroll
+        for (int k = 0; k < N; k++) x[k] += (bias ? bias[column + k] : 0.f) + (residual ? r[k] : 0.f);
+        store<T, N>(ys + at, x);
+    }
+}
+#define BIAS_RESIDUAL_PARAMETERS(T) \
+    (const T *xs, const float *bias, const T *residual, T *ys, long rows, int width)
+FOR_VECTORS(bias_residual, BIAS_RESIDUAL_PARAMETERS, (xs, bias, residual, ys, rows, width))
+
+// From [batch, tokens, kinds, heads, size] to [kinds, batch, heads, tokens, size], with the bias
+// [kinds, heads, size] added; or, with `back`, the way back.
+template <typename T, int N>
+__device__ void heads(const T *xs, const float *bias, T *ys, int batch, int tokens, int kinds, int heads, int size,
+                      int back) {
+    const long vectors = (long)batch * tokens * kinds * heads * size / N;
+    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
+        const long packed = v * N;
+        long rest = packed;
+        const int s = rest % size; rest /= size;
+        const int h = rest % heads; rest /= heads;
+        const int k = rest % kinds; rest /= kinds;
+        const int t = rest % tokens;
+        const int b = rest / tokens;
+        const long apart = ((((long)k * batch + b) * heads + h) * tokens + t) * size + s;
+        float x[N];
+        load<T, N>(x, xs + (back ? apart : packed));
+        if (bias)
+#pragma unroll
+            for (int i = 0; i < N; i++) x[i] += bias[(k * heads + h) * size + s + i];
+        store<T, N>(ys + (back ? packed : apart), x);
+    }
+}
+#define HEADS_PARAMETERS(T) \
+    (const T *xs, const float *bias, T *ys, int batch, int tokens, int kinds, int count, int size, int back)
+FOR_VECTORS(heads, HEADS_PARAMETERS, (xs, bias, ys, batch, tokens, kinds, count, size, back))
+
+// softmax(scale · x) of rows, in place. A warp has a row.
+template <typename T> __device__ void softmax(T *xs, long rows, int width, float scale) {
+    const long row = (long)blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    T *x = xs + row * width;
+    float largest = -INFINITY, sum = 0;
+    for (int i = threadIdx.x; i < width; i += 32) largest = fmaxf(largest, to_float(x[i]));
+    largest = warp_max(largest);
+    for (int i = threadIdx.x; i < width; i += 32) sum += __expf((to_float(x[i]) - largest) * scale);
+    const float share = 1.f / warp_sum(sum);
+    for (int i = threadIdx.x; i < width; i += 32)
+        x[i] = from_float<T>(__expf((to_float(x[i]) - largest) * scale) * share);
+}
+
+// The gradient of the scaled scores from that of the softmax, in its place.
+template <typename T> __device__ void softmax_gradient(const T *ys, T *grads, long rows, int width, float scale) {
+    const long row = (long)blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    const T *y = ys + row * width;
+    T *grad = grads + row * width;
+    float sum = 0;
+    for (int i = threadIdx.x; i < width; i += 32) sum += to_float(y[i]) * to_float(grad[i]);
+    sum = warp_sum(sum);
+    for (int i = threadIdx.x; i < width; i += 32)
+        grad[i] = from_float<T>(scale * to_float(y[i]) * (to_float(grad[i]) - sum));
+}
+
+#define FOR_TYPE(T, NAME)                                                                                            \
+    extern "C" __global__ void layer_norm_##NAME(const T *xs, const float *weight, const float *bias, T *ys,         \
+                                                 float *statistics, int rows, int width, float eps) {                \
+        layer_norm<T>(xs, weight, bias, ys, statistics, rows, width, eps);                                           \
+    }                                                                                                                \
+    extern "C" __global__ void layer_norm_gradient_##NAME(const T *grads, const T *xs, const float *weight,          \
+                                                          const float *statistics, const T *around, T *x_grads,      \
+                                                          int rows, int width) {                                     \
+        layer_norm_gradient<T>(grads, xs, weight, statistics, around, x_grads, rows, width);                         \
+    }                                                                                                                \
+    extern "C" __global__ void column_sums_##NAME(const T *grads, const T *xs, const float *statistics,              \
+                                                  float *partial, int rows, int width) {                             \
+        column_sums<T>(grads, xs, statistics, partial, rows, width);                                                 \
+    }                                                                                                                \
+    extern "C" __global__ void softmax_##NAME(T *xs, long rows, int width, float scale) {                            \
+        softmax<T>(xs, rows, width, scale);                                                                          \
+    }                                                                                                                \
+    extern "C" __global__ void softmax_gradient_##NAME(const T *ys, T *grads, long rows, int width, float scale) {   \
+        softmax_gradient<T>(ys, grads, rows, width, scale);                                                          \
+    }
+FOR_TYPE(float, f32)
+FOR_TYPE(bf16, bf16)
+FOR_TYPE(f16, f16)

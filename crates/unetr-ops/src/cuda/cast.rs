@@ -1,0 +1,50 @@
+use candle_core::{DType, Result};
+
+use super::launch::suffix;
+use super::{Array, Launch, args, launch};
+
+/// The numbers in another type, or a copy of them.
+pub(crate) fn cast(xs: &Array, dtype: DType) -> Result<Array> {
+    let ys = Array::empty(xs.device(), dtype, xs.dims())?;
+    let kernel = format!("cast_{}_{}", suffix(xs.dtype()), suffix(dtype));
+    let count = xs.count();
+    launch(
+        xs.device(),
+        "maps",
+        &kernel,
+        Launch::each(count),
+        args![xs, &ys, count as i64],
+    )?;
+    Ok(ys)
+}
+
+impl Array {
+    /// The numbers in a type, themselves if they are of that type.
+    pub(crate) fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        match self.dtype() == dtype {
+            true => Ok(self.clone()),
+            false => cast(self, dtype),
+        }
+    }
+
+    /// The sum with other numbers of the same shape and type.
+    pub(crate) fn add(&self, more: &Self) -> Result<Self> {
+        let sum = Self::empty(self.device(), self.dtype(), self.dims())?;
+        let kernel = format!("add_{}", suffix(self.dtype()));
+        let count = self.count();
+        let args = args![self, more, &sum, count as i64];
+        launch(self.device(), "maps", &kernel, Launch::each(count), args)?;
+        Ok(sum)
+    }
+
+    /// Zeros.
+    pub(crate) fn zeros_like(&self) -> Result<Self> {
+        // No number of any type is other than zero when all its bits are; the kernel casts from f32.
+        let zero = candle_core::Tensor::zeros(
+            self.dims(),
+            self.dtype(),
+            &candle_core::Device::Cuda(self.device().clone()),
+        )?;
+        Self::of(&zero)
+    }
+}

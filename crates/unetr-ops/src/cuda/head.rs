@@ -1,0 +1,144 @@
+use candle_core::{DType, Result, Tensor, bail};
+
+use super::graph::{Gradient, Operation, Pass};
+use super::launch::suffix;
+use super::rows::parameter;
+use super::{Array, Launch, Map, args, launch};
+
+/// The last layer of a network for segmentation: a 1×1 convolution from a map to a few planes of
+/// scores in f32.
+#[derive(Debug)]
+pub(crate) struct Head {
+    input: Map,
+    /// `[classes, channels]`
+    weight: Array,
+    bias: Option<Array>,
+    classes: usize,
+}
+
+impl Head {
+    pub(crate) fn new(input: Map, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        Ok(Self {
+            classes: weight.dim(0)?,
+            weight: parameter(weight)?,
+            bias: bias.map(parameter).transpose()?,
+            input,
+        })
+    }
+
+    /// `[batch, classes, height, width]`
+    pub(crate) fn forward(&self) -> Result<Array> {
+        let map = &self.input;
+        let dims = [map.batch, self.classes, map.height, map.width];
+        let scores = Array::empty(map.array.device(), DType::F32, dims)?;
+        let args = args![
+            &map.array,
+            &self.weight,
+            self.bias.as_ref(),
+            &scores,
+            map.batch,
+            map.pixels(),
+            map.channels,
+            self.classes
+        ];
+        self.launch("head", Launch::each(map.batch * map.pixels()), args)?;
+        Ok(scores)
+    }
+
+    fn launch(&self, kernel: &str, size: Launch, args: &[super::launch::Arg]) -> Result<()> {
+        let array = &self.input.array;
+        launch(
+            array.device(),
+            "maps",
+            &format!("{kernel}_{}", suffix(array.dtype())),
+            size,
+            args,
+        )
+    }
+
+    /// The gradients of the matrix and, behind each of its rows, of the bias: `[classes, channels + 1]`.
+    fn sums(&self, grads: &Array) -> Result<Array> {
+        let map = &self.input;
+        let (device, width) = (map.array.device(), map.channels + 1);
+        let rows = (256 / width).max(1);
+        let blocks = (map.batch * map.pixels())
+            .div_ceil(rows * 64)
+            .clamp(1, 1056);
+        let partial = Array::empty(device, DType::F32, [blocks, self.classes * width])?;
+        let args = args![
+            grads,
+            &map.array,
+            &partial,
+            map.batch,
+            map.pixels(),
+            map.channels,
+            self.classes
+        ];
+        let size = Launch {
+            grid: [blocks, 1, 1],
+            block: [width, rows, 1],
+            shared: width * rows * size_of::<f32>(),
+        };
+        self.launch("head_weight", size, args)?;
+        let sums = Array::empty(device, DType::F32, [self.classes * width])?;
+        let args = args![&partial, &sums, blocks, self.classes * width];
+        launch(
+            device,
+            "encoder",
+            "column_totals",
+            Launch::each(self.classes * width),
+            args,
+        )?;
+        Ok(sums)
+    }
+}
+
+impl Operation for Head {
+    fn backward(&self, pass: Pass<'_>) -> Result<Vec<Option<Gradient>>> {
+        let map = &self.input;
+        let grads = pass.grads.to_dtype(DType::F32)?;
+        let of_input = match pass.wanted[0] {
+            true => {
+                let of_input = map.like(map.channels)?;
+                let args = args![
+                    &grads,
+                    &self.weight,
+                    &of_input.array,
+                    map.batch,
+                    map.pixels(),
+                    map.channels,
+                    self.classes
+                ];
+                self.launch(
+                    "head_gradient",
+                    Launch::each(map.batch * map.pixels()),
+                    args,
+                )?;
+                Some(Gradient::Map(of_input.array))
+            }
+            false => None,
+        };
+        let sums = self
+            .sums(&grads)?
+            .reshape([1, self.classes, map.channels + 1]);
+        let Some(both) = split_last(&sums)? else {
+            bail!("a head without classes");
+        };
+        let weight = both.0.reshape([self.classes, map.channels, 1, 1]);
+        let mut gradients = vec![of_input, Some(Gradient::Rows(weight))];
+        if self.bias.is_some() {
+            gradients.push(Some(Gradient::Rows(both.1)));
+        }
+        Ok(gradients)
+    }
+}
+
+/// All columns but the last, and the last.
+fn split_last(sums: &Array) -> Result<Option<(Array, Array)>> {
+    let &[_, rows, width] = sums.dims() else {
+        return Ok(None);
+    };
+    let map = Map::new(sums.clone(), [1, 1, rows, width]);
+    let (first, last) = (map.channels(0, width - 1)?, map.channels(width - 1, 1)?);
+    Ok(Some((first.array, last.array.reshape([rows]))))
+}

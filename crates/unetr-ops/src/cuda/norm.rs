@@ -1,0 +1,251 @@
+//! Instance normalisation of maps, with the sum and the leaky ReLU that follow it.
+
+use candle_core::{DType, Result, Tensor};
+
+use super::launch::vectors;
+use super::{Array, Launch, Map, args, launch};
+use crate::Affine;
+
+/// `[4, batch, channels]`: mean, 1 / deviation, factor and summand of every channel of every image.
+#[derive(Debug, Clone)]
+pub(crate) struct Statistics(Array);
+
+/// A map and the statistics that normalise it.
+#[derive(Debug, Clone)]
+pub(crate) struct Normed {
+    pub(crate) map: Map,
+    statistics: Statistics,
+}
+
+/// What is added before the activation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shortcut<'a> {
+    None,
+    Identity(&'a Map),
+    Normed(&'a Normed),
+}
+
+/// The gradients of a normalisation.
+#[derive(Debug)]
+pub(crate) struct Gradients {
+    pub(crate) input: Map,
+    /// Of the shortcut: before its own normalisation, if it has one.
+    pub(crate) shortcut: Option<Map>,
+    /// `[3, channels]`: of the summand (the shortcut's has the same), of the factor, of the shortcut's
+    /// factor.
+    pub(crate) parameters: Array,
+}
+
+/// How the pixels of each image are divided among blocks: threads for every channel of some pixels.
+struct Division {
+    launch: Launch,
+    chunks: usize,
+    kernel: String,
+}
+
+impl Division {
+    fn new(map: &Map, kernel: &str) -> Self {
+        let (vector, suffix) = vectors(map.array.dtype(), map.channels);
+        let lanes = (map.channels / vector).min(256);
+        let rows = (256 / lanes).max(1);
+        let groups = (map.channels / vector).div_ceil(lanes);
+        let chunks = (2048 / map.batch)
+            .clamp(1, 256)
+            .min(map.pixels().div_ceil(4 * rows))
+            .max(1);
+        Self {
+            launch: Launch {
+                grid: [chunks, map.batch, groups],
+                block: [lanes, rows, 1],
+                shared: lanes * rows * vector * size_of::<f32>(),
+            },
+            chunks,
+            kernel: format!("{kernel}_{suffix}"),
+        }
+    }
+}
+
+fn affine(parameters: Option<Affine<'_>>) -> Result<[Option<Array>; 2]> {
+    let array = |tensor: &Tensor| Array::of(tensor)?.to_dtype(DType::F32);
+    Ok(match parameters {
+        Some(Affine { weight, bias }) => [Some(array(weight)?), Some(array(bias)?)],
+        None => [None, None],
+    })
+}
+
+impl Normed {
+    /// Measures a map.
+    pub(crate) fn new(map: Map, parameters: Option<Affine<'_>>, eps: f64) -> Result<Self> {
+        let device = map.array.device().clone();
+        let division = Division::new(&map, "norm_sums");
+        let partial = Array::empty(
+            &device,
+            DType::F32,
+            [map.batch, division.chunks, 2, map.channels],
+        )?;
+        let (pixels, channels) = (map.pixels(), map.channels);
+        let arguments = args![&map.array, &partial, pixels, channels];
+        launch(
+            &device,
+            "channel_norm",
+            &division.kernel,
+            division.launch,
+            arguments,
+        )?;
+        let [weight, bias] = affine(parameters)?;
+        let statistics = Array::empty(&device, DType::F32, [4, map.batch, channels])?;
+        let arguments = args![
+            &map.array,
+            &partial,
+            weight.as_ref(),
+            bias.as_ref(),
+            &statistics,
+            map.batch,
+            division.chunks,
+            pixels,
+            channels,
+            eps
+        ];
+        let kernel = format!(
+            "norm_statistics_{}",
+            super::launch::suffix(map.array.dtype())
+        );
+        launch(
+            &device,
+            "channel_norm",
+            &kernel,
+            Launch::each(map.batch * channels),
+            arguments,
+        )?;
+        Ok(Self {
+            map,
+            statistics: Statistics(statistics),
+        })
+    }
+
+    /// `leaky(norm(x) + shortcut)`
+    pub(crate) fn apply(&self, shortcut: Shortcut<'_>, slope: f64) -> Result<Map> {
+        let map = &self.map;
+        let result = map.like(map.channels)?;
+        let (residual, residual_statistics) = shortcut.arrays();
+        let (vector, suffix) = vectors(map.array.dtype(), map.channels);
+        let arguments = args![
+            &map.array,
+            &self.statistics.0,
+            residual,
+            residual_statistics,
+            &result.array,
+            map.batch,
+            map.pixels(),
+            map.channels,
+            slope
+        ];
+        let threads = Launch::each(map.array.count() / vector);
+        launch(
+            map.array.device(),
+            "channel_norm",
+            &format!("norm_apply_{suffix}"),
+            threads,
+            arguments,
+        )?;
+        Ok(result)
+    }
+
+    /// The gradients of [`Normed::apply`]; `result` is what it gave, or nothing without a shortcut.
+    pub(crate) fn backward(
+        &self,
+        grads: &Map,
+        result: Option<&Map>,
+        shortcut: Shortcut<'_>,
+        slope: f64,
+    ) -> Result<Gradients> {
+        let map = &self.map;
+        let (device, channels) = (map.array.device(), map.channels);
+        let division = Division::new(map, "norm_gradient_sums");
+        let partial = Array::empty(
+            device,
+            DType::F32,
+            [map.batch, division.chunks, 3, channels],
+        )?;
+        let result = result.map(|map| &map.array);
+        let (residual, residual_statistics) = shortcut.arrays();
+        let arguments = args![
+            &grads.array,
+            result,
+            &map.array,
+            &self.statistics.0,
+            residual,
+            residual_statistics,
+            &partial,
+            map.pixels(),
+            channels,
+            slope
+        ];
+        launch(
+            device,
+            "channel_norm",
+            &division.kernel,
+            division.launch,
+            arguments,
+        )?;
+        let totals = Array::empty(device, DType::F32, [map.batch, 3, channels])?;
+        let arguments = args![&partial, &totals, map.batch, division.chunks, channels];
+        let threads = Launch::each(totals.count());
+        launch(
+            device,
+            "channel_norm",
+            "norm_gradient_totals",
+            threads,
+            arguments,
+        )?;
+        let parameters = Array::empty(device, DType::F32, [3, channels])?;
+        let arguments = args![&totals, &parameters, map.batch, channels];
+        launch(
+            device,
+            "channel_norm",
+            "norm_gradient_parameters",
+            Launch::each(3 * channels),
+            arguments,
+        )?;
+
+        let input = map.like(channels)?;
+        let of_shortcut = match shortcut {
+            Shortcut::None => None,
+            Shortcut::Identity(_) | Shortcut::Normed(_) => Some(map.like(channels)?),
+        };
+        let (vector, suffix) = vectors(map.array.dtype(), channels);
+        let arguments = args![
+            &grads.array,
+            result,
+            &map.array,
+            &self.statistics.0,
+            residual,
+            residual_statistics,
+            &totals,
+            &input.array,
+            of_shortcut.as_ref().map(|map| &map.array),
+            map.batch,
+            map.pixels(),
+            channels,
+            slope
+        ];
+        let threads = Launch::each(map.array.count() / vector);
+        let kernel = format!("norm_gradient_apply_{suffix}");
+        launch(device, "channel_norm", &kernel, threads, arguments)?;
+        Ok(Gradients {
+            input,
+            shortcut: of_shortcut,
+            parameters,
+        })
+    }
+}
+
+impl Shortcut<'_> {
+    fn arrays(&self) -> (Option<&Array>, Option<&Array>) {
+        match self {
+            Self::None => (None, None),
+            Self::Identity(map) => (Some(&map.array), None),
+            Self::Normed(normed) => (Some(&normed.map.array), Some(&normed.statistics.0)),
+        }
+    }
+}
