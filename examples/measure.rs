@@ -32,6 +32,7 @@ use unetr::data::{
 use unetr::model::{
     Keep, Mode, Parameters, Precision, Unetr, UnetrConfig, no_grad, with_precision,
 };
+use unetr::ops::peak_memory;
 use unetr::train::{
     Adam, AdamConfig, Loss, Optimizer, Schedule, SumLoss, Trainer, TrainerConfig, console_progress,
 };
@@ -85,6 +86,9 @@ struct Network {
     /// Measured steps, after two that are not.
     #[arg(long, default_value_t = 15)]
     steps: usize,
+    /// Waits for the device, and reads the loss, after every so many of them.
+    #[arg(long, default_value_t = 1)]
+    wait_every: usize,
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Probability of a sample to skip the last encoder block in training.
@@ -167,6 +171,9 @@ struct Line<'a, C> {
     /// From the start of the program to the end of the first step.
     first_call_s: Option<f64>,
     peak_rss_mb: u64,
+    /// Of a GPU: what tensors were in, and what was held for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_device_mb: Option<[f64; 2]>,
     versions: Versions,
     params: Option<usize>,
     loss_first: Option<f32>,
@@ -230,7 +237,7 @@ fn train(network: Network, start: Instant) -> Result<()> {
         let logits = with_precision(prepared.precision, || prepared.model.forward(images, mode))?;
         let loss = SumLoss::tutorial().compute(&logits, masks)?.total;
         adam.minimise(&loss, 0.003)?;
-        Ok(Some(loss.to_scalar()?))
+        Ok(Some(loss))
     })
 }
 
@@ -242,7 +249,6 @@ fn infer(network: Network, start: Instant) -> Result<()> {
     prepared.measure("infer", start, |_| {
         let forward = || prepared.model.forward(&prepared.images, Mode::Eval);
         no_grad(|| with_precision(prepared.precision, forward))?;
-        prepared.images.device().synchronize()?;
         Ok(None)
     })
 }
@@ -365,16 +371,22 @@ impl Prepared {
         &self,
         bench: &'static str,
         start: Instant,
-        mut step: impl FnMut(usize) -> Result<Option<f32>>,
+        mut step: impl FnMut(usize) -> Result<Option<Tensor>>,
     ) -> Result<()> {
         let mut losses = Vec::new();
         let mut stamps = Vec::new();
         let mut first_call_s = None;
+        let device = self.images.device();
         for n in 0..self.case.steps.max(1) + WARM_UP {
             if n == WARM_UP {
                 stamps.push(Stamp::now()?);
             }
-            losses.push(step(n)?);
+            let mut loss = None;
+            for _ in 0..self.case.wait_every {
+                loss = step(n)?;
+            }
+            losses.push(loss.map(|loss| loss.to_scalar::<f32>()).transpose()?);
+            device.synchronize()?;
             first_call_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
             if n >= WARM_UP {
                 stamps.push(Stamp::now()?);
@@ -383,10 +395,12 @@ impl Prepared {
         let seconds = Seconds::between(&stamps);
         Line {
             bench,
-            images_per_s: self.images.dim(0)? as f64 / seconds.median_s,
+            images_per_s: (self.images.dim(0)? * self.case.wait_every) as f64 / seconds.median_s,
             seconds,
             first_call_s,
             peak_rss_mb: peak_rss_mb()?,
+            peak_device_mb: peak_memory(device)?
+                .map(|peak| [peak.used, peak.reserved].map(|bytes| bytes as f64 / 1e6)),
             versions: VERSIONS,
             params: Some(self.parameters.count()),
             loss_first: losses[0],
@@ -473,6 +487,7 @@ fn pipeline(case: &Pipeline) -> Result<()> {
         images_per_s,
         first_call_s: None,
         peak_rss_mb: peak_rss_mb()?,
+        peak_device_mb: None,
         versions: VERSIONS,
         params: None,
         loss_first: None,

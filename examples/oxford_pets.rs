@@ -9,7 +9,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use common::{Settings, Task};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -50,6 +50,15 @@ struct Flags {
     /// Height and width that photos are resized to, a multiple of 16; the preset's by default.
     #[arg(long)]
     image_size: Option<usize>,
+    /// Probability of a sample to skip the last encoder block in training; the preset's by default.
+    #[arg(long)]
+    stochastic_depth: Option<f64>,
+    /// Learns factors of what the encoder blocks add, which start at this; none by default.
+    #[arg(long)]
+    layer_scale: Option<f64>,
+    /// The training transforms, as `{"steps": [..]}` in a JSON file; the tutorial's by default.
+    #[arg(long)]
+    transforms: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -74,10 +83,24 @@ fn main() -> Result<()> {
         Some(size) => cfg.with_image_size([size, size]),
         None => cfg,
     };
+    let cfg = UnetrConfig {
+        stochastic_depth: flags.stochastic_depth.unwrap_or(cfg.stochastic_depth),
+        layer_scale: flags.layer_scale.or(cfg.layer_scale),
+        ..cfg
+    };
     cfg.validate()?;
-    let augment = Compose::tutorial_train(cfg.image_size);
+    let augment = match &flags.transforms {
+        Some(path) => read_transforms(path)?,
+        None => Compose::tutorial_train(cfg.image_size),
+    };
     let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
     common::train(&flags.settings, &Recipe::tutorial(), &cfg, &task)
+}
+
+fn read_transforms(path: &Path) -> Result<Compose> {
+    let named = || format!("the training transforms {}", path.display());
+    let text = std::fs::read(path).with_context(named)?;
+    serde_json::from_slice(&text).with_context(named)
 }
 
 /// Downloads both archives with a progress bar.

@@ -23,18 +23,23 @@ template <int N> __device__ __forceinline__ Place place(int pixels, int channels
 template <int S, int N>
 __device__ __forceinline__ void reduce(float (&sums)[S][N], float *partial, const Place &p, int channels) {
     extern __shared__ float shared[];
+    float *mine = shared + (threadIdx.y * blockDim.x + threadIdx.x) * N;
     for (int s = 0; s < S; s++) {
         __syncthreads();
-        float *mine = shared + (threadIdx.y * blockDim.x + threadIdx.x) * N;
+#pragma unroll
         for (int i = 0; i < N; i++) mine[i] = sums[s][i];
-        __syncthreads();
+        for (int rows = blockDim.y; rows > 1;) {
+            const int half = (rows + 1) / 2;
+            __syncthreads();
+            if (threadIdx.y < rows - half)
+#pragma unroll
+                for (int i = 0; i < N; i++) mine[i] += mine[half * blockDim.x * N + i];
+            rows = half;
+        }
         if (threadIdx.y == 0 && p.inside) {
             float *to = partial + (((long)blockIdx.y * gridDim.x + blockIdx.x) * S + s) * channels + p.channel;
-            for (int i = 0; i < N; i++) {
-                float sum = 0;
-                for (int y = 0; y < blockDim.y; y++) sum += shared[(y * blockDim.x + threadIdx.x) * N + i];
-                to[i] = sum;
-            }
+#pragma unroll
+            for (int i = 0; i < N; i++) to[i] = mine[i];
         }
     }
 }
@@ -102,33 +107,40 @@ STATISTICS(f16, f16)
 // leaky(x · factor + summand + residual), where the residual may be normalised too.
 template <typename T, int N>
 __device__ void norm_apply(const T *xs, const float *statistics, const T *residual, const float *residual_statistics,
-                           T *ys, int images, int pixels, int channels, float slope) {
-    const long vectors = (long)images * pixels * channels / N;
-    const int all = images * channels;
-    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
-        const long at = v * N;
-        const int image = at / ((long)pixels * channels);
-        const int i = image * channels + at % channels;
-        float x[N], r[N], y[N];
+                           T *ys, int pixels, int channels, float slope) {
+    const Place p = place<N>(pixels, channels);
+    if (!p.inside) return;
+    const long image = (long)blockIdx.y * pixels * channels + p.channel;
+    const int all = gridDim.y * channels, i = blockIdx.y * channels + p.channel;
+    float factor[N], summand[N], r_factor[N];
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        factor[k] = statistics[2 * all + i + k];
+        summand[k] = statistics[3 * all + i + k];
+        r_factor[k] = 1.f;
+        if (residual_statistics) {
+            r_factor[k] = residual_statistics[2 * all + i + k];
+            summand[k] += residual_statistics[3 * all + i + k];
+        }
+    }
+    for (int j = p.first; j < p.last; j += p.step) {
+        const long at = image + (long)j * channels;
+        float x[N], r[N];
         load<T, N>(x, xs + at);
         if (residual) load<T, N>(r, residual + at);
 #pragma unroll
         for (int k = 0; k < N; k++) {
-            float value = x[k] * statistics[2 * all + i + k] + statistics[3 * all + i + k];
-            if (residual_statistics)
-                value += r[k] * residual_statistics[2 * all + i + k] + residual_statistics[3 * all + i + k];
-            else if (residual)
-                value += r[k];
-            y[k] = value > 0.f ? value : slope * value;
+            float value = x[k] * factor[k] + summand[k];
+            if (residual) value += r[k] * r_factor[k];
+            x[k] = value > 0.f ? value : slope * value;
         }
-        store<T, N>(ys + at, y);
+        store<T, N>(ys + at, x);
     }
 }
 #define APPLY_PARAMETERS(T)                                                                                     \
-    (const T *xs, const float *statistics, const T *residual, const float *residual_statistics, T *ys, int images, \
-     int pixels, int channels, float slope)
-FOR_VECTORS(norm_apply, APPLY_PARAMETERS,
-            (xs, statistics, residual, residual_statistics, ys, images, pixels, channels, slope))
+    (const T *xs, const float *statistics, const T *residual, const float *residual_statistics, T *ys, int pixels, \
+     int channels, float slope)
+FOR_VECTORS(norm_apply, APPLY_PARAMETERS, (xs, statistics, residual, residual_statistics, ys, pixels, channels, slope))
 
 // The gradient after the activation, whose sign is that of the result, or without one of what is
 // normalised.
@@ -204,33 +216,44 @@ extern "C" __global__ void norm_gradient_parameters(const float *totals, float *
 template <typename T, int N>
 __device__ void norm_gradient_apply(const T *grads, const T *result, const T *xs, const float *statistics,
                                     const T *residual, const float *residual_statistics, const float *totals,
-                                    T *x_grads, T *residual_grads, int images, int pixels, int channels, float slope) {
-    const long vectors = (long)images * pixels * channels / N;
-    const int all = images * channels;
+                                    T *x_grads, T *residual_grads, int pixels, int channels, float slope) {
+    const Place p = place<N>(pixels, channels);
+    if (!p.inside) return;
+    const long image = (long)blockIdx.y * pixels * channels + p.channel;
+    const int all = gridDim.y * channels, i = blockIdx.y * channels + p.channel;
     const float share = 1.f / pixels;
-    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
-        const long at = v * N;
-        const int image = at / ((long)pixels * channels), channel = at % channels;
-        const int i = image * channels + channel;
-        const float *total = totals + (long)image * 3 * channels + channel;
-        float grad[N], x[N], y[N], r[N];
+    // The gradient is g · factor + x · of_x + rest, and alike for the shortcut.
+    float factor[N], summand[N], of_x[N], rest[N], r_factor[N], of_r[N], r_rest[N];
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        const float *total = totals + (long)blockIdx.y * 3 * channels + p.channel + k;
+        const float mean = total[0] * share;
+        factor[k] = statistics[2 * all + i + k];
+        summand[k] = statistics[3 * all + i + k];
+        of_x[k] = -factor[k] * statistics[all + i + k] * total[channels] * share;
+        rest[k] = -factor[k] * mean - of_x[k] * statistics[i + k];
+        if (residual_statistics) {
+            r_factor[k] = residual_statistics[2 * all + i + k];
+            of_r[k] = -r_factor[k] * residual_statistics[all + i + k] * total[2 * channels] * share;
+            r_rest[k] = -r_factor[k] * mean - of_r[k] * residual_statistics[i + k];
+        } else {
+            r_factor[k] = 1.f;
+            of_r[k] = r_rest[k] = 0.f;
+        }
+    }
+    for (int j = p.first; j < p.last; j += p.step) {
+        const long at = image + (long)j * channels;
+        float grad[N], x[N], y[N], r[N] = {};
         load<T, N>(grad, grads + at);
         load<T, N>(x, xs + at);
         if (result) load<T, N>(y, result + at);
         if (residual_statistics) load<T, N>(r, residual + at);
 #pragma unroll
         for (int k = 0; k < N; k++) {
-            const float factor = statistics[2 * all + i + k];
-            const float sign = result ? y[k] : x[k] * factor + statistics[3 * all + i + k];
-            const float g = gate(grad[k], sign, slope), mean = total[k] * share;
-            const float normed = (x[k] - statistics[i + k]) * statistics[all + i + k];
-            x[k] = factor * (g - mean - normed * total[channels + k] * share);
-            if (residual_statistics) {
-                const float normed = (r[k] - residual_statistics[i + k]) * residual_statistics[all + i + k];
-                r[k] = residual_statistics[2 * all + i + k] * (g - mean - normed * total[2 * channels + k] * share);
-            } else {
-                r[k] = g;
-            }
+            const float sign = result ? y[k] : x[k] * factor[k] + summand[k];
+            const float g = gate(grad[k], sign, slope);
+            x[k] = g * factor[k] + x[k] * of_x[k] + rest[k];
+            r[k] = g * r_factor[k] + r[k] * of_r[k] + r_rest[k];
         }
         store<T, N>(x_grads + at, x);
         if (residual_grads) store<T, N>(residual_grads + at, r);
@@ -238,8 +261,8 @@ __device__ void norm_gradient_apply(const T *grads, const T *result, const T *xs
 }
 #define GRADIENT_APPLY_PARAMETERS(T)                                                                            \
     (const T *grads, const T *result, const T *xs, const float *statistics, const T *residual,                  \
-     const float *residual_statistics, const float *totals, T *x_grads, T *residual_grads, int images, int pixels, \
+     const float *residual_statistics, const float *totals, T *x_grads, T *residual_grads, int pixels,         \
      int channels, float slope)
 FOR_VECTORS(norm_gradient_apply, GRADIENT_APPLY_PARAMETERS,
-            (grads, result, xs, statistics, residual, residual_statistics, totals, x_grads, residual_grads, images,
-             pixels, channels, slope))
+            (grads, result, xs, statistics, residual, residual_statistics, totals, x_grads, residual_grads, pixels,
+             channels, slope))

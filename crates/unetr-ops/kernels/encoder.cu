@@ -2,53 +2,80 @@
 #include "numbers.cuh"
 
 // A warp has a row of [rows, width]; statistics [rows, 2] are mean and 1 / deviation.
-template <typename T>
+template <typename T, int N>
 __device__ void layer_norm(const T *xs, const float *weight, const float *bias, T *ys, float *statistics, int rows,
                            int width, float eps) {
-    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x;
+    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x * N;
     if (row >= rows) return;
-    const T *x = xs + (long)row * width;
-    float sum = 0;
-    for (int i = lane; i < width; i += 32) sum += to_float(x[i]);
+    const T *from = xs + (long)row * width;
+    float x[N], sum = 0, squares = 0;
+    for (int i = lane; i < width; i += 32 * N) {
+        load<T, N>(x, from + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) sum += x[k];
+    }
     const float mean = warp_sum(sum) / width;
-    float squares = 0;
-    for (int i = lane; i < width; i += 32) {
-        const float d = to_float(x[i]) - mean;
-        squares += d * d;
+    for (int i = lane; i < width; i += 32 * N) {
+        load<T, N>(x, from + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) squares += (x[k] - mean) * (x[k] - mean);
     }
     const float inverse = rsqrtf(warp_sum(squares) / width + eps);
-    for (int i = lane; i < width; i += 32)
-        ys[(long)row * width + i] = from_float<T>((to_float(x[i]) - mean) * inverse * weight[i] + bias[i]);
-    if (lane == 0) {
+    for (int i = lane; i < width; i += 32 * N) {
+        float w[N], b[N];
+        load<T, N>(x, from + i);
+        load<float, N>(w, weight + i);
+        load<float, N>(b, bias + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) x[k] = (x[k] - mean) * inverse * w[k] + b[k];
+        store<T, N>(ys + (long)row * width + i, x);
+    }
+    if (threadIdx.x == 0) {
         statistics[2 * row] = mean;
         statistics[2 * row + 1] = inverse;
     }
 }
+#define LAYER_NORM_PARAMETERS(T) \
+    (const T *xs, const float *weight, const float *bias, T *ys, float *statistics, int rows, int width, float eps)
+FOR_VECTORS(layer_norm, LAYER_NORM_PARAMETERS, (xs, weight, bias, ys, statistics, rows, width, eps))
 
 // The gradient of the input, plus another one that comes around the normalisation.
-template <typename T>
+template <typename T, int N>
 __device__ void layer_norm_gradient(const T *grads, const T *xs, const float *weight, const float *statistics,
                                     const T *around, T *x_grads, int rows, int width) {
-    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x;
+    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x * N;
     if (row >= rows) return;
-    const T *x = xs + (long)row * width, *grad = grads + (long)row * width;
+    const long start = (long)row * width;
     const float mean = statistics[2 * row], inverse = statistics[2 * row + 1];
-    float sum = 0, product = 0;
-    for (int i = lane; i < width; i += 32) {
-        const float g = to_float(grad[i]) * weight[i];
-        sum += g;
-        product += g * (to_float(x[i]) - mean) * inverse;
+    float x[N], g[N], w[N], sum = 0, product = 0;
+    for (int i = lane; i < width; i += 32 * N) {
+        load<T, N>(x, xs + start + i);
+        load<T, N>(g, grads + start + i);
+        load<float, N>(w, weight + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) {
+            sum += g[k] * w[k];
+            product += g[k] * w[k] * (x[k] - mean) * inverse;
+        }
     }
     sum = warp_sum(sum) / width;
     product = warp_sum(product) / width;
-    for (int i = lane; i < width; i += 32) {
-        const long at = (long)row * width + i;
-        const float normed = (to_float(x[i]) - mean) * inverse;
-        float value = inverse * (to_float(grad[i]) * weight[i] - sum - normed * product);
-        if (around) value += to_float(around[at]);
-        x_grads[at] = from_float<T>(value);
+    for (int i = lane; i < width; i += 32 * N) {
+        float more[N] = {};
+        load<T, N>(x, xs + start + i);
+        load<T, N>(g, grads + start + i);
+        load<float, N>(w, weight + i);
+        if (around) load<T, N>(more, around + start + i);
+#pragma unroll
+        for (int k = 0; k < N; k++)
+            x[k] = inverse * (g[k] * w[k] - sum - (x[k] - mean) * inverse * product) + more[k];
+        store<T, N>(x_grads + start + i, x);
     }
 }
+#define LAYER_NORM_GRADIENT_PARAMETERS(T)                                                                        \
+    (const T *grads, const T *xs, const float *weight, const float *statistics, const T *around, T *x_grads, int rows, \
+     int width)
+FOR_VECTORS(layer_norm_gradient, LAYER_NORM_GRADIENT_PARAMETERS, (grads, xs, weight, statistics, around, x_grads, rows, width))
 
 // Column sums over a chunk of rows: [chunks, 2, width] of the gradient and of its product with the
 // normalised input; without statistics of the gradient alone, [chunks, 1, width].
@@ -101,10 +128,9 @@ __device__ __forceinline__ float gelu_slope(float x, int tanh_formula) {
 // gelu(x + bias)
 template <typename T, int N>
 __device__ void bias_gelu(const T *xs, const float *bias, T *ys, int rows, int width, int tanh_formula) {
-    const long vectors = (long)rows * width / N;
-    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
-        const long at = v * N;
-        const int column = at % width;
+    const unsigned vectors = (unsigned)rows * width / N;
+    for (unsigned v = blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += gridDim.x * blockDim.x) {
+        const unsigned at = v * N, column = at % width;
         float x[N];
         load<T, N>(x, xs + at);
 #pragma unroll
@@ -118,10 +144,9 @@ FOR_VECTORS(bias_gelu, BIAS_GELU_PARAMETERS, (xs, bias, ys, rows, width, tanh_fo
 template <typename T, int N>
 __device__ void bias_gelu_gradient(const T *grads, const T *xs, const float *bias, T *x_grads, int rows, int width,
                                    int tanh_formula) {
-    const long vectors = (long)rows * width / N;
-    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
-        const long at = v * N;
-        const int column = at % width;
+    const unsigned vectors = (unsigned)rows * width / N;
+    for (unsigned v = blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += gridDim.x * blockDim.x) {
+        const unsigned at = v * N, column = at % width;
         float x[N], grad[N];
         load<T, N>(x, xs + at);
         load<T, N>(grad, grads + at);
@@ -136,11 +161,10 @@ FOR_VECTORS(bias_gelu_gradient, BIAS_GELU_GRADIENT_PARAMETERS, (grads, xs, bias,
 
 // x + bias + residual, either of which may be absent.
 template <typename T, int N>
-__device__ void bias_residual(const T *xs, const float *bias, const T *residual, T *ys, long rows, int width) {
-    const long vectors = rows * width / N;
-    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
-        const long at = v * N;
-        const int column = at % width;
+__device__ void bias_residual(const T *xs, const float *bias, const T *residual, T *ys, int rows, int width) {
+    const unsigned vectors = (unsigned)rows * width / N;
+    for (unsigned v = blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += gridDim.x * blockDim.x) {
+        const unsigned at = v * N, column = at % width;
         float x[N], r[N];
         load<T, N>(x, xs + at);
         if (residual) load<T, N>(r, residual + at);
@@ -150,7 +174,7 @@ __device__ void bias_residual(const T *xs, const float *bias, const T *residual,
     }
 }
 #define BIAS_RESIDUAL_PARAMETERS(T) \
-    (const T *xs, const float *bias, const T *residual, T *ys, long rows, int width)
+    (const T *xs, const float *bias, const T *residual, T *ys, int rows, int width)
 FOR_VECTORS(bias_residual, BIAS_RESIDUAL_PARAMETERS, (xs, bias, residual, ys, rows, width))
 
 // From [batch, tokens, kinds, heads, size] to [kinds, batch, heads, tokens, size], with the bias
@@ -158,16 +182,15 @@ FOR_VECTORS(bias_residual, BIAS_RESIDUAL_PARAMETERS, (xs, bias, residual, ys, ro
 template <typename T, int N>
 __device__ void heads(const T *xs, const float *bias, T *ys, int batch, int tokens, int kinds, int heads, int size,
                       int back) {
-    const long vectors = (long)batch * tokens * kinds * heads * size / N;
-    for (long v = (long)blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += (long)gridDim.x * blockDim.x) {
-        const long packed = v * N;
-        long rest = packed;
-        const int s = rest % size; rest /= size;
-        const int h = rest % heads; rest /= heads;
-        const int k = rest % kinds; rest /= kinds;
-        const int t = rest % tokens;
-        const int b = rest / tokens;
-        const long apart = ((((long)k * batch + b) * heads + h) * tokens + t) * size + s;
+    const unsigned vectors = (unsigned)batch * tokens * kinds * heads * size / N;
+    for (unsigned v = blockIdx.x * blockDim.x + threadIdx.x; v < vectors; v += gridDim.x * blockDim.x) {
+        const unsigned packed = v * N;
+        unsigned rest = packed;
+        const unsigned s = rest % size; rest /= size;
+        const unsigned h = rest % heads; rest /= heads;
+        const unsigned k = rest % kinds; rest /= kinds;
+        const unsigned t = rest % tokens, b = rest / tokens;
+        const unsigned apart = (((k * batch + b) * heads + h) * tokens + t) * size + s;
         float x[N];
         load<T, N>(x, xs + (back ? apart : packed));
         if (bias)
@@ -181,51 +204,61 @@ __device__ void heads(const T *xs, const float *bias, T *ys, int batch, int toke
 FOR_VECTORS(heads, HEADS_PARAMETERS, (xs, bias, ys, batch, tokens, kinds, count, size, back))
 
 // softmax(scale · x) of rows, in place. A warp has a row.
-template <typename T> __device__ void softmax(T *xs, long rows, int width, float scale) {
-    const long row = (long)blockIdx.x * blockDim.y + threadIdx.y;
+template <typename T, int N> __device__ void softmax(T *xs, int rows, int width, float scale) {
+    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x * N;
     if (row >= rows) return;
-    T *x = xs + row * width;
-    float largest = -INFINITY, sum = 0;
-    for (int i = threadIdx.x; i < width; i += 32) largest = fmaxf(largest, to_float(x[i]));
+    T *at = xs + (long)row * width;
+    float x[N], largest = -INFINITY, sum = 0;
+    for (int i = lane; i < width; i += 32 * N) {
+        load<T, N>(x, at + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) largest = fmaxf(largest, x[k]);
+    }
     largest = warp_max(largest);
-    for (int i = threadIdx.x; i < width; i += 32) sum += __expf((to_float(x[i]) - largest) * scale);
+    for (int i = lane; i < width; i += 32 * N) {
+        load<T, N>(x, at + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) sum += __expf((x[k] - largest) * scale);
+    }
     const float share = 1.f / warp_sum(sum);
-    for (int i = threadIdx.x; i < width; i += 32)
-        x[i] = from_float<T>(__expf((to_float(x[i]) - largest) * scale) * share);
+    for (int i = lane; i < width; i += 32 * N) {
+        load<T, N>(x, at + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) x[k] = __expf((x[k] - largest) * scale) * share;
+        store<T, N>(at + i, x);
+    }
 }
+#define SOFTMAX_PARAMETERS(T) (T *xs, int rows, int width, float scale)
+FOR_VECTORS(softmax, SOFTMAX_PARAMETERS, (xs, rows, width, scale))
 
 // The gradient of the scaled scores from that of the softmax, in its place.
-template <typename T> __device__ void softmax_gradient(const T *ys, T *grads, long rows, int width, float scale) {
-    const long row = (long)blockIdx.x * blockDim.y + threadIdx.y;
+template <typename T, int N> __device__ void softmax_gradient(const T *ys, T *grads, int rows, int width, float scale) {
+    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x * N;
     if (row >= rows) return;
-    const T *y = ys + row * width;
-    T *grad = grads + row * width;
-    float sum = 0;
-    for (int i = threadIdx.x; i < width; i += 32) sum += to_float(y[i]) * to_float(grad[i]);
+    const long start = (long)row * width;
+    float y[N], g[N], sum = 0;
+    for (int i = lane; i < width; i += 32 * N) {
+        load<T, N>(y, ys + start + i);
+        load<T, N>(g, grads + start + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) sum += y[k] * g[k];
+    }
     sum = warp_sum(sum);
-    for (int i = threadIdx.x; i < width; i += 32)
-        grad[i] = from_float<T>(scale * to_float(y[i]) * (to_float(grad[i]) - sum));
+    for (int i = lane; i < width; i += 32 * N) {
+        load<T, N>(y, ys + start + i);
+        load<T, N>(g, grads + start + i);
+#pragma unroll
+        for (int k = 0; k < N; k++) g[k] = scale * y[k] * (g[k] - sum);
+        store<T, N>(grads + start + i, g);
+    }
 }
+#define SOFTMAX_GRADIENT_PARAMETERS(T) (const T *ys, T *grads, int rows, int width, float scale)
+FOR_VECTORS(softmax_gradient, SOFTMAX_GRADIENT_PARAMETERS, (ys, grads, rows, width, scale))
 
 #define FOR_TYPE(T, NAME)                                                                                            \
-    extern "C" __global__ void layer_norm_##NAME(const T *xs, const float *weight, const float *bias, T *ys,         \
-                                                 float *statistics, int rows, int width, float eps) {                \
-        layer_norm<T>(xs, weight, bias, ys, statistics, rows, width, eps);                                           \
-    }                                                                                                                \
-    extern "C" __global__ void layer_norm_gradient_##NAME(const T *grads, const T *xs, const float *weight,          \
-                                                          const float *statistics, const T *around, T *x_grads,      \
-                                                          int rows, int width) {                                     \
-        layer_norm_gradient<T>(grads, xs, weight, statistics, around, x_grads, rows, width);                         \
-    }                                                                                                                \
     extern "C" __global__ void column_sums_##NAME(const T *grads, const T *xs, const float *statistics,              \
                                                   float *partial, int rows, int width) {                             \
         column_sums<T>(grads, xs, statistics, partial, rows, width);                                                 \
-    }                                                                                                                \
-    extern "C" __global__ void softmax_##NAME(T *xs, long rows, int width, float scale) {                            \
-        softmax<T>(xs, rows, width, scale);                                                                          \
-    }                                                                                                                \
-    extern "C" __global__ void softmax_gradient_##NAME(const T *ys, T *grads, long rows, int width, float scale) {   \
-        softmax_gradient<T>(ys, grads, rows, width, scale);                                                          \
     }
 FOR_TYPE(float, f32)
 FOR_TYPE(bf16, bf16)

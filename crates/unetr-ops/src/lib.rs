@@ -63,7 +63,7 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use lovasz::{ClassMean, LovaszConfig, Region, lovasz_softmax};
 pub use matrix_transpose::matrix_transpose;
-pub use memory::keep_freed_memory;
+pub use memory::{PeakMemory, keep_freed_memory, peak_memory};
 pub use mode::Mode;
 pub use moving_average::moving_averages;
 pub use no_grad::no_grad;

@@ -1,3 +1,5 @@
+use candle_core::{Device, Result};
+
 /// Asks the C library to keep memory that is freed for whoever asks next, in the whole process; call
 /// it once, at the beginning of a program that trains.
 ///
@@ -22,5 +24,34 @@ pub fn keep_freed_memory() {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         // Never give back the end of the heap.
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+    }
+}
+
+/// The most memory of a GPU that tensors took at a time, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeakMemory {
+    /// What tensors were in.
+    pub used: u64,
+    /// What the driver's pool held for that.
+    pub reserved: u64,
+}
+
+/// How much memory of a GPU this process took at most; nothing for a CPU.
+///
+/// # Errors
+/// When the driver fails.
+///
+/// # Examples
+/// ```
+/// use candle_core::Device;
+///
+/// assert!(unetr_ops::peak_memory(&Device::Cpu)?.is_none());
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn peak_memory(device: &Device) -> Result<Option<PeakMemory>> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => crate::cuda::memory::peak(device).map(Some),
+        _ => Ok(None),
     }
 }

@@ -1,7 +1,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use crate::layers::{Linear};
+use crate::layers::Linear;
 
 /// A learned factor for every channel of what a residual branch adds, which starts so small that a
 /// deep network starts close to the identity.

@@ -15,6 +15,9 @@ pub(crate) struct Array {
     device: CudaDevice,
 }
 
+/// What the kernels that read vectors need addresses to be a multiple of; the driver's are.
+const ALIGNMENT: usize = 32;
+
 /// What keeps the memory alive.
 #[derive(Debug)]
 enum Owner {
@@ -31,6 +34,12 @@ impl Array {
     ) -> Result<Self> {
         let dims = dims.into();
         let count = dims.iter().product::<usize>().max(1);
+        if i32::try_from(count).is_err() {
+            bail!(
+                "the CUDA kernels write fewer than 2^31 numbers at a time, not {count}: use a smaller batch"
+            );
+        }
+        super::memory::keep_freed(device)?;
         // SAFETY: every kernel that gets an empty array writes all its elements.
         let slice = unsafe {
             match dtype {
@@ -58,7 +67,11 @@ impl Array {
 
     /// The numbers of a contiguous tensor.
     pub(crate) fn of(tensor: &Tensor) -> Result<Self> {
-        let tensor = tensor.detach().contiguous()?;
+        let mut tensor = tensor.detach().contiguous()?;
+        let offset = tensor.layout().start_offset() * tensor.dtype().size_in_bytes();
+        if !offset.is_multiple_of(ALIGNMENT) {
+            tensor = tensor.copy()?;
+        }
         let (storage, layout) = tensor.storage_and_layout();
         let Storage::Cuda(cuda) = &*storage else {
             bail!("a CUDA kernel got a tensor on {:?}", tensor.device());

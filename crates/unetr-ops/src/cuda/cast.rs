@@ -13,7 +13,7 @@ pub(crate) fn cast(xs: &Array, dtype: DType) -> Result<Array> {
         "maps",
         &kernel,
         Launch::each(count),
-        args![xs, &ys, count as i64],
+        args![xs, &ys, count],
     )?;
     Ok(ys)
 }
@@ -32,7 +32,7 @@ impl Array {
         let sum = Self::empty(self.device(), self.dtype(), self.dims())?;
         let kernel = format!("add_{}", suffix(self.dtype()));
         let count = self.count();
-        let args = args![self, more, &sum, count as i64];
+        let args = args![self, more, &sum, count];
         launch(self.device(), "maps", &kernel, Launch::each(count), args)?;
         Ok(sum)
     }

@@ -1,7 +1,7 @@
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::graph::{Gradient, Operation, Pass};
-use super::launch::suffix;
+use super::launch::{Arg, suffix, vectors};
 use super::rows::parameter;
 use super::{Array, Launch, Map, args, launch};
 
@@ -41,19 +41,18 @@ impl Head {
             map.channels,
             self.classes
         ];
-        self.launch("head", Launch::each(map.batch * map.pixels()), args)?;
+        self.for_pixels("head", args)?;
         Ok(scores)
     }
 
-    fn launch(&self, kernel: &str, size: Launch, args: &[super::launch::Arg]) -> Result<()> {
-        let array = &self.input.array;
-        launch(
-            array.device(),
-            "maps",
-            &format!("{kernel}_{}", suffix(array.dtype())),
-            size,
-            args,
-        )
+    /// Runs a kernel with a thread for each pixel, which reads vectors of its channels.
+    fn for_pixels(&self, kernel: &str, args: &[Arg]) -> Result<()> {
+        let Map {
+            array, channels, ..
+        } = &self.input;
+        let kernel = format!("{kernel}_{}", vectors(array.dtype(), *channels).1);
+        let threads = Launch::each(array.count() / channels);
+        launch(array.device(), "maps", &kernel, threads, args)
     }
 
     /// The gradients of the matrix and, behind each of its rows, of the bias: `[classes, channels + 1]`.
@@ -79,7 +78,8 @@ impl Head {
             block: [width, rows, 1],
             shared: width * rows * size_of::<f32>(),
         };
-        self.launch("head_weight", size, args)?;
+        let kernel = format!("head_weight_{}", suffix(map.array.dtype()));
+        launch(device, "maps", &kernel, size, args)?;
         let sums = Array::empty(device, DType::F32, [self.classes * width])?;
         let args = args![&partial, &sums, blocks, self.classes * width];
         launch(
@@ -109,11 +109,7 @@ impl Operation for Head {
                     map.channels,
                     self.classes
                 ];
-                self.launch(
-                    "head_gradient",
-                    Launch::each(map.batch * map.pixels()),
-                    args,
-                )?;
+                self.for_pixels("head_gradient", args)?;
                 Some(Gradient::Map(of_input.array))
             }
             false => None,

@@ -1,6 +1,6 @@
 use candle_core::{DType, Result, Tensor};
 
-use super::launch::suffix;
+use super::launch::{suffix, vectors};
 use super::{Array, Launch, args, launch};
 
 /// A feature map with its channels last.
@@ -98,7 +98,7 @@ impl Map {
         let args = args![
             &self.array,
             &to.array,
-            pixels as i64,
+            pixels,
             count,
             self.channels,
             first,
@@ -159,12 +159,13 @@ pub(crate) fn shuffle(
     let args = args![
         array, bias, &ys, batch, height, width, kernel, channels, back
     ];
-    let name = format!("shuffle_{}", suffix(array.dtype()));
+    let (vector, suffix) = vectors(array.dtype(), channels);
+    let name = format!("shuffle_{suffix}");
     launch(
         array.device(),
         "maps",
         &name,
-        Launch::each(ys.count()),
+        Launch::each(ys.count() / vector),
         args,
     )?;
     Ok(ys)

@@ -12,30 +12,24 @@ pub(crate) mod graph;
 pub(crate) mod head;
 mod launch;
 mod map;
+pub(crate) mod memory;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod rows;
 
 pub(crate) use array::Array;
 pub(crate) use cast::cast;
-pub(crate) use gemm::{Factor, gemm};
+pub(crate) use gemm::gemm;
 pub(crate) use launch::{Launch, args, launch};
 pub(crate) use map::{Map, from_planes, reorder, shuffle};
 
-use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
+use candle_core::{DType, Tensor};
 
 use crate::{Precision, precision};
 
 /// Whether a tensor goes to the kernels of this module.
 pub(crate) fn runs_on_cuda(xs: &Tensor) -> bool {
     xs.device().is_cuda() && matches!(xs.dtype(), DType::F32 | DType::BF16 | DType::F16)
-}
-
-pub(crate) fn device(xs: &Tensor) -> Result<CudaDevice> {
-    match xs.device() {
-        Device::Cuda(device) => Ok(device.clone()),
-        other => bail!("a CUDA kernel got a tensor on {other:?}"),
-    }
 }
 
 /// The numbers that operations compute in and store, under the chosen precision.

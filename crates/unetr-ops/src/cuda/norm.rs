@@ -128,24 +128,23 @@ impl Normed {
         let map = &self.map;
         let result = map.like(map.channels)?;
         let (residual, residual_statistics) = shortcut.arrays();
-        let (vector, suffix) = vectors(map.array.dtype(), map.channels);
         let arguments = args![
             &map.array,
             &self.statistics.0,
             residual,
             residual_statistics,
             &result.array,
-            map.batch,
             map.pixels(),
             map.channels,
             slope
         ];
-        let threads = Launch::each(map.array.count() / vector);
+        let division = Division::new(map, "norm_apply");
+        let device = map.array.device();
         launch(
-            map.array.device(),
+            device,
             "channel_norm",
-            &format!("norm_apply_{suffix}"),
-            threads,
+            &division.kernel,
+            division.launch,
             arguments,
         )?;
         Ok(result)
@@ -213,7 +212,6 @@ impl Normed {
             Shortcut::None => None,
             Shortcut::Identity(_) | Shortcut::Normed(_) => Some(map.like(channels)?),
         };
-        let (vector, suffix) = vectors(map.array.dtype(), channels);
         let arguments = args![
             &grads.array,
             result,
@@ -224,14 +222,18 @@ impl Normed {
             &totals,
             &input.array,
             of_shortcut.as_ref().map(|map| &map.array),
-            map.batch,
             map.pixels(),
             channels,
             slope
         ];
-        let threads = Launch::each(map.array.count() / vector);
-        let kernel = format!("norm_gradient_apply_{suffix}");
-        launch(device, "channel_norm", &kernel, threads, arguments)?;
+        let division = Division::new(map, "norm_gradient_apply");
+        launch(
+            device,
+            "channel_norm",
+            &division.kernel,
+            division.launch,
+            arguments,
+        )?;
         Ok(Gradients {
             input,
             shortcut: of_shortcut,

@@ -31,7 +31,7 @@ impl LayerNorm {
         let result = Array::empty(xs.device(), xs.dtype(), xs.dims())?;
         let statistics = Array::empty(xs.device(), DType::F32, [rows, 2])?;
         let args = args![xs, weight, bias, &result, &statistics, rows, width, eps];
-        let kernel = format!("layer_norm_{}", suffix(xs.dtype()));
+        let kernel = format!("layer_norm_{}", vectors(xs.dtype(), width).1);
         launch(xs.device(), "encoder", &kernel, Launch::rows(rows), args)?;
         Ok(Self { result, statistics })
     }
@@ -54,7 +54,7 @@ pub(crate) fn layer_norm_backward(
     let (rows, width) = shape(xs);
     let x_grads = Array::empty(xs.device(), xs.dtype(), xs.dims())?;
     let args = args![grads, xs, weight, statistics, around, &x_grads, rows, width];
-    let kernel = format!("layer_norm_gradient_{}", suffix(xs.dtype()));
+    let kernel = format!("layer_norm_gradient_{}", vectors(xs.dtype(), width).1);
     launch(xs.device(), "encoder", &kernel, Launch::rows(rows), args)?;
     let sums = column_sums(grads, Some((xs, statistics)))?;
     Ok((x_grads, sums.at(1), sums.at(0)))
@@ -199,7 +199,7 @@ fn bias_residual(xs: &Array, bias: Option<&Array>, residual: Option<&Array>) -> 
     let (rows, width) = shape(xs);
     let ys = Array::empty(xs.device(), xs.dtype(), xs.dims())?;
     let (vector, suffix) = vectors(xs.dtype(), width);
-    let args = args![xs, bias, residual, &ys, rows as i64, width];
+    let args = args![xs, bias, residual, &ys, rows, width];
     let threads = Launch::each(xs.count() / vector);
     launch(
         xs.device(),
@@ -314,8 +314,8 @@ impl Heads {
         let (queries, keys) = (qkv.at(0), qkv.at(1));
         gemm(&queries, keys.t(), &scores, false, self.precision)?;
         let rows = count * self.tokens;
-        let args = args![&scores, rows as i64, self.tokens, self.scale()];
-        let kernel = format!("softmax_{}", suffix(qkv.dtype()));
+        let args = args![&scores, rows, self.tokens, self.scale()];
+        let kernel = format!("softmax_{}", vectors(qkv.dtype(), self.tokens).1);
         launch(qkv.device(), "encoder", &kernel, Launch::rows(rows), args)?;
         Ok(scores)
     }
@@ -340,8 +340,8 @@ impl Heads {
         let scores = Array::empty(qkv.device(), qkv.dtype(), weights.dims())?;
         gemm(&grads, values.t(), &scores, false, self.precision)?;
         let rows = self.batch * self.heads * self.tokens;
-        let args = args![&weights, &scores, rows as i64, self.tokens, self.scale()];
-        let kernel = format!("softmax_gradient_{}", suffix(qkv.dtype()));
+        let args = args![&weights, &scores, rows, self.tokens, self.scale()];
+        let kernel = format!("softmax_gradient_{}", vectors(qkv.dtype(), self.tokens).1);
         launch(qkv.device(), "encoder", &kernel, Launch::rows(rows), args)?;
         gemm(&scores, &keys, &result.at(0), false, self.precision)?;
         gemm(scores.t(), &queries, &result.at(1), false, self.precision)?;
