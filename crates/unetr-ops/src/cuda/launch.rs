@@ -1,5 +1,8 @@
-use candle_core::cuda_backend::WrapErr as _;
-use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PushKernelArg as _};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use candle_core::cuda_backend::cudarc::driver::{CudaFunction, LaunchConfig, PushKernelArg as _};
+use candle_core::cuda_backend::{DeviceId, WrapErr as _};
 use candle_core::{CudaDevice, DType, Result, bail};
 
 use super::Array;
@@ -106,6 +109,29 @@ impl Launch {
     }
 }
 
+thread_local! {
+    /// Kernels that were launched before, by device and name.
+    static FUNCTIONS: RefCell<HashMap<DeviceId, HashMap<String, CudaFunction>>> = RefCell::default();
+}
+
+/// The kernel of a module.
+fn function(device: &CudaDevice, module: &str, kernel: &str) -> Result<CudaFunction> {
+    let known = FUNCTIONS.with_borrow(|all| all.get(&device.id())?.get(kernel).cloned());
+    if let Some(function) = known {
+        return Ok(function);
+    }
+    let Some((_, ptx)) = MODULES.iter().find(|(name, _)| *name == module) else {
+        bail!("there is no CUDA module {module}");
+    };
+    let function = device.get_or_load_custom_func(kernel, &format!("unetr_{module}"), ptx)?;
+    let function = function.into_cuda_function();
+    FUNCTIONS.with_borrow_mut(|all| {
+        let of_device = all.entry(device.id()).or_default();
+        of_device.insert(kernel.to_owned(), function.clone());
+    });
+    Ok(function)
+}
+
 /// Runs `kernel` of the module on a device.
 pub(crate) fn launch(
     device: &CudaDevice,
@@ -114,11 +140,9 @@ pub(crate) fn launch(
     size: Launch,
     args: &[Arg],
 ) -> Result<()> {
-    let Some((_, ptx)) = MODULES.iter().find(|(name, _)| *name == module) else {
-        bail!("there is no CUDA module {module}");
-    };
-    let function = device.get_or_load_custom_func(kernel, &format!("unetr_{module}"), ptx)?;
-    let mut builder = function.builder();
+    let function = function(device, module, kernel)?;
+    let stream = device.cuda_stream();
+    let mut builder = stream.launch_builder(&function);
     for arg in args {
         match arg {
             Arg::Address(value) => builder.arg(value),
