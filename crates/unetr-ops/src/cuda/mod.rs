@@ -11,9 +11,11 @@ mod gemm;
 pub(crate) mod graph;
 pub(crate) mod head;
 mod launch;
+pub(crate) mod losses;
 mod map;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
+mod pixels;
 pub(crate) mod rows;
 
 pub(crate) use array::Array;
@@ -21,6 +23,7 @@ pub(crate) use cast::cast;
 pub(crate) use gemm::{Factor, gemm};
 pub(crate) use launch::{Launch, args, launch};
 pub(crate) use map::{Map, from_planes, reorder, shuffle};
+pub(crate) use pixels::Pixels;
 
 use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
 
