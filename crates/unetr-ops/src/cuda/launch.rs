@@ -13,6 +13,7 @@ macro_rules! modules {
 const MODULES: &[(&str, &str)] = modules![
     "channel_norm",
     "conv2d",
+    "counts",
     "encoder",
     "losses",
     "maps",

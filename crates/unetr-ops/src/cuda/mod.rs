@@ -7,6 +7,7 @@
 mod array;
 mod cast;
 pub(crate) mod conv2d;
+pub(crate) mod counts;
 mod gemm;
 pub(crate) mod graph;
 pub(crate) mod head;
@@ -23,7 +24,7 @@ pub(crate) use cast::cast;
 pub(crate) use gemm::{Factor, gemm};
 pub(crate) use launch::{Launch, args, launch};
 pub(crate) use map::{Map, from_planes, reorder, shuffle};
-pub(crate) use pixels::Pixels;
+pub(crate) use pixels::{Labels, Pixels, Scores};
 
 use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
 
