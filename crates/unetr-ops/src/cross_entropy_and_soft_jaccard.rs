@@ -2,6 +2,8 @@ use candle_core::{Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
 use crate::cross_entropy::{CrossEntropy, CrossEntropyConfig, cross_entropy};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::labels::check_labels;
 use crate::pixel_loss;
 use crate::pixels::Pixels;
@@ -10,8 +12,8 @@ use crate::soft_jaccard::{JaccardReduction, SoftJaccard, soft_jaccard};
 const OP: &str = "cross_entropy_and_soft_jaccard";
 
 /// [`cross_entropy`](crate::cross_entropy()) and [`soft_jaccard`](crate::soft_jaccard()) of the same
-/// scores, in one pass over them on the CPU: the softmax, most of the work of either, is computed once.
-/// Both leave out the pixels that `config` ignores.
+/// scores, in one pass over them on the CPU and on NVIDIA GPUs: the softmax, most of the work of
+/// either, is computed once. Both leave out the pixels that `config` ignores.
 ///
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
@@ -43,6 +45,16 @@ pub fn cross_entropy_and_soft_jaccard(
 ) -> Result<(Tensor, Tensor)> {
     check_labels(OP, logits, labels)?;
     config.check(logits.dim(1)?)?;
+    #[cfg(feature = "cuda")]
+    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore)? {
+        let both = cuda::losses::Losses {
+            jaccard: true,
+            ..config.on_cuda()
+        };
+        let losses = cuda::losses::losses(OP, logits, pixels, 2, both)?;
+        let losses = losses.to_dtype(logits.dtype())?;
+        return Ok((losses.get(0)?, losses.get(1)?));
+    }
     if !runs_on_cpu(logits) {
         let cross_entropy = cross_entropy(logits, labels, config)?;
         let jaccard = soft_jaccard(logits, labels, reduction, config.ignore)?;

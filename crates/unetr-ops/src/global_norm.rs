@@ -35,16 +35,26 @@ pub fn global_norm(tensors: &[&Tensor]) -> Result<f64> {
         })
         .collect::<Result<_>>()?;
     let mut total: f64 = squares.iter().sum();
-    if let Some((first, others)) = elsewhere.split_first() {
-        let square = |tensor: &Tensor| tensor.detach().to_dtype(DType::F32)?.sqr()?.sum_all();
-        let mut sum = square(first)?;
-        for tensor in others {
-            sum = (sum + square(tensor)?)?;
-        }
-        // host sync: reads the sum
-        total += f64::from(sum.to_scalar::<f32>()?);
-    }
+    total += squares_elsewhere(&elsewhere)?;
     Ok(total.sqrt())
+}
+
+/// The sum of the squares of tensors that are not on the CPU.
+fn squares_elsewhere(tensors: &[&Tensor]) -> Result<f64> {
+    #[cfg(feature = "cuda")]
+    if crate::cuda::optimizer::on_one_gpu(tensors.iter().copied()) {
+        return crate::cuda::optimizer::sum_of_squares(tensors);
+    }
+    let Some((first, others)) = tensors.split_first() else {
+        return Ok(0.);
+    };
+    let square = |tensor: &Tensor| tensor.detach().to_dtype(DType::F32)?.sqr()?.sum_all();
+    let mut sum = square(first)?;
+    for tensor in others {
+        sum = (sum + square(tensor)?)?;
+    }
+    // host sync: reads the sum
+    Ok(f64::from(sum.to_scalar::<f32>()?))
 }
 
 fn squares<T: Real>(xs: &[T]) -> f64 {

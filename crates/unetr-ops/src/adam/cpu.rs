@@ -1,13 +1,8 @@
-use std::collections::HashSet;
-
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 use rayon::prelude::*;
 
-use super::{AdamStep, AdamUpdate, OP};
-use crate::OpError;
-use crate::cpu::{
-    Real, for_real, min_chunks, storage_of, vectorised, with_elements, with_elements_mut,
-};
+use super::{AdamStep, AdamUpdate, OP, readable_gradients};
+use crate::cpu::{Real, for_real, min_chunks, vectorised, with_elements, with_elements_mut};
 
 const CHUNK: usize = 16 * 1024;
 
@@ -24,35 +19,6 @@ pub(super) fn adam_steps(updates: &[AdamUpdate<'_>]) -> Result<()> {
             })
         }))
     })
-}
-
-/// The gradients, contiguous, and copied where they lie in what is written to.
-///
-/// # Errors
-/// When something would be written to twice: two threads would wait for each other.
-fn readable_gradients(updates: &[AdamUpdate<'_>]) -> Result<Vec<Tensor>> {
-    let mut written = HashSet::new();
-    for update in updates {
-        for var in [update.parameter, update.moments] {
-            if !written.insert(storage_of(var)) {
-                let (found, expected) = ("one of them twice".into(), "each one once".into());
-                return Err(OpError::Value {
-                    op: OP,
-                    argument: "the parameters and moments",
-                    found,
-                    expected,
-                }
-                .into());
-            }
-        }
-    }
-    let gradients = updates.iter().map(|update| update.gradient.detach());
-    gradients
-        .map(|gradient| match written.contains(&storage_of(&gradient)) {
-            true => gradient.copy()?.contiguous(),
-            false => gradient.contiguous(),
-        })
-        .collect()
 }
 
 /// Moves both moments towards a gradient, and the parameter by them.

@@ -3,10 +3,12 @@
 mod composed;
 mod cpu;
 
+use std::collections::HashSet;
+
 use candle_core::{Result, Tensor, Var};
 
 use crate::OpError;
-use crate::cpu::runs_on_cpu;
+use crate::cpu::{runs_on_cpu, storage_of};
 use crate::error::check_shape;
 
 const OP: &str = "adam_steps";
@@ -32,7 +34,7 @@ pub struct AdamStep {
 
 impl AdamStep {
     /// `1 - βᵗ` of both means.
-    fn bias_corrections(&self) -> (f64, f64) {
+    pub(crate) fn bias_corrections(&self) -> (f64, f64) {
         let t = self.step as f64;
         (1. - self.beta1.powf(t), 1. - self.beta2.powf(t))
     }
@@ -86,10 +88,8 @@ pub fn adam_steps(updates: &[AdamUpdate<'_>]) -> Result<()> {
         return cpu::adam_steps(updates);
     }
     #[cfg(feature = "cuda")]
-    if updates.iter().all(AdamUpdate::fits_cuda) {
-        return updates.iter().try_for_each(|update| {
-            crate::cuda::optimizer::adam(update, update.step.bias_corrections())
-        });
+    if fits_cuda(updates) {
+        return crate::cuda::optimizer::adam(updates, &readable_gradients(updates)?);
     }
     updates.iter().try_for_each(composed::adam_step)
 }
@@ -107,12 +107,44 @@ pub fn adam_step(parameter: &Var, gradient: &Tensor, moments: &Var, step: &AdamS
     }])
 }
 
-impl AdamUpdate<'_> {
-    #[cfg(feature = "cuda")]
-    fn fits_cuda(&self) -> bool {
-        crate::cuda::optimizer::fits(&[self.parameter, self.gradient, self.moments])
-    }
+#[cfg(feature = "cuda")]
+fn fits_cuda(updates: &[AdamUpdate<'_>]) -> bool {
+    let written = updates.iter().flat_map(|x| [x.parameter, x.moments]);
+    let written: Vec<&Tensor> = written.map(Var::as_tensor).collect();
+    let read: Vec<&Tensor> = updates.iter().map(|x| x.gradient).collect();
+    crate::cuda::optimizer::fits(&written, &read)
+}
 
+/// The gradients, contiguous, and copied where they lie in what is written to.
+///
+/// # Errors
+/// When something would be written to twice: two threads would get in each other's way.
+fn readable_gradients(updates: &[AdamUpdate<'_>]) -> Result<Vec<Tensor>> {
+    let mut written = HashSet::new();
+    for update in updates {
+        for var in [update.parameter, update.moments] {
+            if !written.insert(storage_of(var)) {
+                let (found, expected) = ("one of them twice".into(), "each one once".into());
+                return Err(OpError::Value {
+                    op: OP,
+                    argument: "the parameters and moments",
+                    found,
+                    expected,
+                }
+                .into());
+            }
+        }
+    }
+    let gradients = updates.iter().map(|update| update.gradient.detach());
+    gradients
+        .map(|gradient| match written.contains(&storage_of(&gradient)) {
+            true => gradient.copy()?.contiguous(),
+            false => gradient.contiguous(),
+        })
+        .collect()
+}
+
+impl AdamUpdate<'_> {
     fn check(&self) -> Result<()> {
         let Self {
             parameter,

@@ -71,6 +71,13 @@ pub fn image_confusion_counts(
     ignore: Option<u32>,
 ) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
+    #[cfg(feature = "cuda")]
+    if let Some(scores) = crate::cuda::Scores::of(logits)? {
+        let labels = crate::cuda::Labels::of(labels, logits, ignore)?;
+        if let Some(counts) = crate::cuda::counts::image_confusion_counts(&scores, &labels)? {
+            return Ok(counts);
+        }
+    }
     if !runs_on_cpu(logits) {
         return composed::image_confusion_counts(logits, labels, ignore);
     }

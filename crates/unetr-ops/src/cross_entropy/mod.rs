@@ -11,6 +11,8 @@ pub(crate) use weighted::WeightedCrossEntropy;
 
 use crate::class_weights::{check_class_weights, weights_by_label};
 use crate::cpu::runs_on_cpu;
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::error::value_error;
 use crate::labels::{check_labels, summable};
 use crate::pixel_loss;
@@ -44,7 +46,8 @@ pub struct CrossEntropyConfig<'a> {
 ///
 /// # Errors
 /// When the shapes do not fit, when a setting is out of range or has not a weight for every class, or
-/// when a label is no class (found on the CPU; other devices would have to wait for the check).
+/// when a label is no class (found on the CPU; other devices would have to wait for the check, and the
+/// loss is NaN on NVIDIA GPUs).
 ///
 /// # Examples
 /// ```
@@ -65,6 +68,11 @@ pub fn cross_entropy(
 ) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     config.check(logits.dim(1)?)?;
+    #[cfg(feature = "cuda")]
+    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore)? {
+        let loss = cuda::losses::losses(OP, logits, pixels, (), config.on_cuda())?;
+        return loss.to_dtype(logits.dtype());
+    }
     if !runs_on_cpu(logits) {
         let loss = composed::cross_entropy(&summable(logits)?, labels, config)?;
         return loss.to_dtype(logits.dtype());
@@ -76,7 +84,7 @@ pub fn cross_entropy(
     }
 }
 
-impl CrossEntropyConfig<'_> {
+impl<'a> CrossEntropyConfig<'a> {
     /// Checks the settings for so many classes.
     ///
     /// # Errors
@@ -87,6 +95,17 @@ impl CrossEntropyConfig<'_> {
             return Err(value_error(OP, "the smoothing", &self.smoothing, expected));
         }
         check_class_weights(OP, self.class_weights, classes)
+    }
+
+    /// This loss alone.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on_cuda(&self) -> cuda::losses::Losses<'a> {
+        cuda::losses::Losses {
+            cross_entropy: true,
+            class_weights: self.class_weights,
+            smoothing: self.smoothing,
+            ..Default::default()
+        }
     }
 
     /// The kernel for what is not the plain mean.

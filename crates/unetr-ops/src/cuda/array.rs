@@ -44,6 +44,7 @@ impl Array {
         let slice = unsafe {
             match dtype {
                 DType::F32 => CudaStorageSlice::F32(device.alloc(count)?),
+                DType::F64 => CudaStorageSlice::F64(device.alloc(count)?),
                 DType::BF16 => CudaStorageSlice::BF16(device.alloc(count)?),
                 DType::F16 => CudaStorageSlice::F16(device.alloc(count)?),
                 DType::U32 => CudaStorageSlice::U32(device.alloc(count)?),
@@ -166,6 +167,7 @@ fn address(storage: &CudaStorage) -> Result<u64> {
     // Candle's devices have one stream, on which everything here is launched too: nothing to wait for.
     Ok(match &storage.slice {
         CudaStorageSlice::F32(slice) => slice.device_ptr(&stream).0,
+        CudaStorageSlice::F64(slice) => slice.device_ptr(&stream).0,
         CudaStorageSlice::BF16(slice) => slice.device_ptr(&stream).0,
         CudaStorageSlice::F16(slice) => slice.device_ptr(&stream).0,
         CudaStorageSlice::U8(slice) => slice.device_ptr(&stream).0,

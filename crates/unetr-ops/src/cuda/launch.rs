@@ -13,7 +13,15 @@ macro_rules! modules {
         &[$(($name, include_str!(concat!(env!("OUT_DIR"), "/", $name, ".ptx")))),*]
     };
 }
-const MODULES: &[(&str, &str)] = modules!["channel_norm", "conv2d", "encoder", "maps", "optimizer"];
+const MODULES: &[(&str, &str)] = modules![
+    "channel_norm",
+    "conv2d",
+    "counts",
+    "encoder",
+    "losses",
+    "maps",
+    "optimizer"
+];
 
 /// An argument of a kernel.
 #[derive(Debug, Clone, Copy)]

@@ -7,14 +7,17 @@
 mod array;
 mod cast;
 pub(crate) mod conv2d;
+pub(crate) mod counts;
 mod gemm;
 pub(crate) mod graph;
 pub(crate) mod head;
 mod launch;
+pub(crate) mod losses;
 mod map;
 pub(crate) mod memory;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
+mod pixels;
 pub(crate) mod rows;
 
 pub(crate) use array::Array;
@@ -22,6 +25,7 @@ pub(crate) use cast::cast;
 pub(crate) use gemm::gemm;
 pub(crate) use launch::{Launch, args, launch};
 pub(crate) use map::{Map, from_planes, reorder, shuffle};
+pub(crate) use pixels::{Labels, Pixels, Scores};
 
 use candle_core::{DType, Tensor};
 

@@ -7,6 +7,8 @@ use candle_core::{Result, Tensor};
 
 use crate::class_weights::{check_class_weights, weights_by_label};
 use crate::cpu::runs_on_cpu;
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::error::value_error;
 use crate::labels::{check_labels, summable};
 use crate::pixel_loss;
@@ -61,7 +63,8 @@ impl FocalConfig<'_> {
 ///
 /// # Errors
 /// When the shapes do not fit, when a setting is out of range or has not a weight for every class, or
-/// when a label is no class (found on the CPU; other devices would have to wait for the check).
+/// when a label is no class (found on the CPU; other devices would have to wait for the check, and the
+/// loss is NaN on NVIDIA GPUs).
 ///
 /// # Examples
 /// ```
@@ -78,6 +81,16 @@ pub fn focal(logits: &Tensor, labels: &Tensor, config: &FocalConfig<'_>) -> Resu
     check_labels(OP, logits, labels)?;
     let classes = logits.dim(1)?;
     config.check(classes)?;
+    #[cfg(feature = "cuda")]
+    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore)? {
+        let focal = cuda::losses::Losses {
+            focal: Some(config.gamma),
+            class_weights: config.class_weights,
+            ..Default::default()
+        };
+        let loss = cuda::losses::losses(OP, logits, pixels, (), focal)?;
+        return loss.to_dtype(logits.dtype());
+    }
     if !runs_on_cpu(logits) {
         let loss = composed::focal(&summable(logits)?, labels, config)?;
         return loss.to_dtype(logits.dtype());

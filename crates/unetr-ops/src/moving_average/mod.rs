@@ -55,17 +55,21 @@ pub fn moving_averages(pairs: &[(&Var, &Tensor)], keep: f64) -> Result<()> {
         return cpu::moving_averages(pairs, keep);
     }
     #[cfg(feature = "cuda")]
-    if pairs
-        .iter()
-        .all(|(average, value)| crate::cuda::optimizer::fits(&[average, value]))
-    {
-        return pairs.iter().try_for_each(|(average, value)| {
-            crate::cuda::optimizer::moving_average(average, value, keep)
-        });
+    if fits_cuda(pairs) {
+        return crate::cuda::optimizer::moving_averages(pairs, keep);
     }
     pairs
         .iter()
         .try_for_each(|(average, value)| composed::moving_average(average, value, keep))
+}
+
+#[cfg(feature = "cuda")]
+fn fits_cuda(pairs: &[(&Var, &Tensor)]) -> bool {
+    let (averages, values): (Vec<&Tensor>, Vec<&Tensor>) = pairs
+        .iter()
+        .map(|&(x, value)| (x.as_tensor(), value))
+        .unzip();
+    crate::cuda::optimizer::fits(&averages, &values)
 }
 
 #[cfg(test)]

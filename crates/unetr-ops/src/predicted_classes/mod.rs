@@ -37,6 +37,11 @@ pub fn predicted_classes(logits: &Tensor) -> Result<Tensor> {
         return Err(shape_error(OP, "the logits", logits, expected));
     }
     let logits = logits.detach();
+    #[cfg(feature = "cuda")]
+    if let Some(scores) = crate::cuda::Scores::of(&logits)? {
+        let shape = [&logits.dims()[..1], &logits.dims()[2..]].concat();
+        return crate::cuda::counts::predicted_classes(&scores, shape);
+    }
     if !runs_on_cpu(&logits) {
         return composed::predicted_classes(&logits);
     }

@@ -24,7 +24,7 @@ const OP: &str = "soft_counts";
 ///
 /// # Errors
 /// When the shapes do not fit, or when a label is no class (found on the CPU; other devices would
-/// have to wait for the check).
+/// have to wait for the check, and the sums of its image are NaN on NVIDIA GPUs).
 ///
 /// # Examples
 /// The Dice loss of a batch:
@@ -43,6 +43,10 @@ const OP: &str = "soft_counts";
 /// ```
 pub fn soft_counts(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
+    #[cfg(feature = "cuda")]
+    if let Some(pixels) = crate::cuda::Pixels::of(logits, labels, ignore)? {
+        return crate::cuda::losses::soft_counts(OP, logits, pixels);
+    }
     if !runs_on_cpu(logits) {
         return composed::soft_counts(&summable(logits)?, labels, ignore);
     }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use cpu::SoftJaccard;
 
 use crate::cpu::runs_on_cpu;
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::labels::{check_labels, summable};
 use crate::pixel_loss;
 use crate::pixels::Pixels;
@@ -39,7 +41,7 @@ pub enum JaccardReduction {
 ///
 /// # Errors
 /// When the shapes do not fit, or when a label is no class (found on the CPU; other devices would
-/// have to wait for the check).
+/// have to wait for the check, and the loss is NaN on NVIDIA GPUs).
 pub fn soft_jaccard(
     logits: &Tensor,
     labels: &Tensor,
@@ -47,6 +49,16 @@ pub fn soft_jaccard(
     ignore: Option<u32>,
 ) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
+    #[cfg(feature = "cuda")]
+    if let Some(pixels) = cuda::Pixels::of(logits, labels, ignore)? {
+        // In double, where the reductions round alike.
+        let jaccard = cuda::losses::Losses {
+            jaccard: true,
+            ..Default::default()
+        };
+        let loss = cuda::losses::losses(OP, logits, pixels, (), jaccard)?;
+        return loss.to_dtype(logits.dtype());
+    }
     if runs_on_cpu(logits) {
         let pixels = Pixels::new(OP, logits, labels, ignore)?;
         pixel_loss::apply(OP, logits, pixels, (), SoftJaccard { reduction })
