@@ -27,13 +27,21 @@ pub(crate) use launch::{Launch, args, launch};
 pub(crate) use map::{Map, from_planes, reorder, shuffle};
 pub(crate) use pixels::{Labels, Pixels, Scores};
 
-use candle_core::{DType, Tensor};
+use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
 
 use crate::{Precision, precision};
 
 /// Whether a tensor goes to the kernels of this module.
 pub(crate) fn runs_on_cuda(xs: &Tensor) -> bool {
     xs.device().is_cuda() && matches!(xs.dtype(), DType::F32 | DType::BF16 | DType::F16)
+}
+
+/// The GPU that a tensor is on.
+pub(crate) fn device(xs: &Tensor) -> Result<CudaDevice> {
+    match xs.device() {
+        Device::Cuda(device) => Ok(device.clone()),
+        other => bail!("a CUDA kernel got a tensor on {other:?}"),
+    }
 }
 
 /// The numbers that operations compute in and store, under the chosen precision.
