@@ -144,8 +144,8 @@ impl Operation for Recorded {
 /// The kernel for so many classes.
 fn for_classes(kernel: &str, classes: usize) -> String {
     let size = match classes {
-        ..=4 => "few",
-        ..=16 => "some",
+        0..=4 => "few",
+        5..=16 => "some",
         _ => "any",
     };
     format!("{kernel}_{size}")
