@@ -192,24 +192,28 @@ __device__ void norm_gradient_sums(const T *grads, const T *result, const T *xs,
 FOR_VECTORS(norm_gradient_sums, GRADIENT_SUMS_PARAMETERS,
             (grads, result, xs, statistics, residual, residual_statistics, partial, pixels, channels, slope))
 
-// Adds up the chunks: [images, chunks, 3, channels] to [images, 3, channels].
+// Adds up the chunks: [images, chunks, 3, channels] to [images, 3, channels]. A warp has a sum.
 extern "C" __global__ void norm_gradient_totals(const float *partial, float *totals, int images, int chunks,
                                                 int channels) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x, width = 3 * channels;
+    const int i = blockIdx.x * blockDim.y + threadIdx.y, width = 3 * channels;
     if (i >= images * width) return;
     const float *from = partial + (long)(i / width) * chunks * width + i % width;
     float sum = 0;
-    for (int c = 0; c < chunks; c++) sum += from[(long)c * width];
-    totals[i] = sum;
+    for (int c = threadIdx.x; c < chunks; c += 32) sum += from[(long)c * width];
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0) totals[i] = sum;
 }
 
-// Adds up the images: gradients [3, channels] of the summand, of the factor, and of the shortcut's factor.
-extern "C" __global__ void norm_gradient_parameters(const float *totals, float *gradients, int images, int channels) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x, width = 3 * channels;
+// Adds up the images: the gradients of the summand, of the factor, and of the shortcut's factor. A warp
+// has a sum.
+extern "C" __global__ void norm_gradient_parameters(const float *totals, float *summand, float *factor, float *shortcut,
+                                                    int images, int channels) {
+    const int i = blockIdx.x * blockDim.y + threadIdx.y, width = 3 * channels;
     if (i >= width) return;
     float sum = 0;
-    for (int image = 0; image < images; image++) sum += totals[(long)image * width + i];
-    gradients[i] = sum;
+    for (int image = threadIdx.x; image < images; image += 32) sum += totals[(long)image * width + i];
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0) (i < channels ? summand : i < 2 * channels ? factor : shortcut)[i % channels] = sum;
 }
 
 // The gradients of what is normalised and of the shortcut: normalised too, or added as it is.

@@ -50,20 +50,32 @@ template <typename T> struct Map {
     int channels;
 };
 
-// BYTES of every pixel of a window, zeros outside of the map, to rows of shared memory PITCH bytes apart.
-template <int BYTES, int PITCH, typename T>
-__device__ __forceinline__ void load_window(char *to, Map<T> map, int image, int channel, int height, int width, int top,
-                                            int left, int rows, int columns) {
-    constexpr int PARTS = BYTES / 16;
-    for (int i = threadIdx.x; i < rows * columns * PARTS; i += THREADS) {
-        const int part = i % PARTS, pixel = i / PARTS;
-        const int y = top + pixel / columns, x = left + pixel % columns;
-        uint4 value = make_uint4(0, 0, 0, 0);
-        if (y >= 0 && y < height && x >= 0 && x < width)
-            value = reinterpret_cast<const uint4 *>(map.at + (((long)image * height + y) * width + x) * map.channels + channel)[part];
-        *reinterpret_cast<uint4 *>(to + pixel * PITCH + part * 16) = value;
+// BYTES of every pixel of a window of WINDOW_ROWS x WINDOW_COLUMNS on their way to shared memory, where
+// pixels are PITCH bytes apart; zeros outside of the map.
+template <typename T, int BYTES, int PITCH, int WINDOW_ROWS, int WINDOW_COLUMNS> struct Window {
+    static constexpr int PARTS = BYTES / 16, COUNT = WINDOW_ROWS * WINDOW_COLUMNS * PARTS;
+    static constexpr int EACH = (COUNT + THREADS - 1) / THREADS;
+    uint4 values[EACH];
+
+    __device__ __forceinline__ void fetch(Map<T> map, int image, int channel, int height, int width, int top, int left) {
+#pragma unroll
+        for (int n = 0; n < EACH; n++) {
+            const int i = threadIdx.x + n * THREADS, part = i % PARTS, pixel = i / PARTS;
+            const int y = top + pixel / WINDOW_COLUMNS, x = left + pixel % WINDOW_COLUMNS;
+            values[n] = make_uint4(0, 0, 0, 0);
+            if (i < COUNT && y >= 0 && y < height && x >= 0 && x < width)
+                values[n] = reinterpret_cast<const uint4 *>(map.at + (((long)image * height + y) * width + x) * map.channels + channel)[part];
+        }
     }
-}
+
+    __device__ __forceinline__ void put(char *to) const {
+#pragma unroll
+        for (int n = 0; n < EACH; n++) {
+            const int i = threadIdx.x + n * THREADS;
+            if (i < COUNT) *reinterpret_cast<uint4 *>(to + i / PARTS * PITCH + i % PARTS * 16) = values[n];
+        }
+    }
+};
 
 // ys [images, height, width, outputs] = (ys +) the convolution of the concatenation of two maps with
 // weight [taps, outputs, inputs], taps tap_step and outputs output_step elements apart.
@@ -87,8 +99,9 @@ __device__ void conv2d(const T *xs, int channels, const T *more, int more_channe
         const bool in_first = from < channels;
         const Map<T> map = in_first ? Map<T>{xs, channels} : Map<T>{more, more_channels};
         __syncthreads();
-        load_window<32, PITCH>(window, map, image, in_first ? from : from - channels, height, width, top - REACH,
-                               left - REACH, WINDOW_ROWS, WINDOW_COLUMNS);
+        Window<T, 32, PITCH, WINDOW_ROWS, WINDOW_COLUMNS> seen;
+        seen.fetch(map, image, in_first ? from : from - channels, height, width, top - REACH, left - REACH);
+        seen.put(window);
         for (int i = threadIdx.x; i < TAPS * NT * 2; i += THREADS) {
             const int part = i % 2, output = i / 2 % NT, tap = i / 2 / NT;
             const T *row = weight + tap * tap_step + (long)(first + output) * output_step + from;
@@ -183,14 +196,24 @@ __device__ void conv2d_weight(const T *grads, int outputs, const T *xs, int chan
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int across = (width + COLUMNS - 1) / COLUMNS, tiles = across * ((height + ROWS - 1) / ROWS);
 
-    float sums[TAPS][2][4] = {};
-    for (long tile = blockIdx.x; tile < (long)images * tiles; tile += gridDim.x) {
+    Window<T, BYTES, PITCH, WINDOW_ROWS, WINDOW_COLUMNS> seen;
+    Window<T, BYTES, PITCH, ROWS, COLUMNS> given;
+    auto fetch = [&](int tile) {
         const int image = tile / tiles, top = tile % tiles / across * ROWS, left = tile % tiles % across * COLUMNS;
+        given.fetch(Map<T>{grads, outputs}, image, output, height, width, top, left);
+        seen.fetch(map, image, in_first ? input : input - channels, height, width, top - REACH, left - REACH);
+    };
+
+    // The next tile comes from memory while one is computed.
+    float sums[TAPS][2][4] = {};
+    const int all = images * tiles;
+    if (blockIdx.x < all) fetch(blockIdx.x);
+    for (int tile = blockIdx.x; tile < all; tile += gridDim.x) {
         __syncthreads();
-        load_window<BYTES, PITCH>(gradients, Map<T>{grads, outputs}, image, output, height, width, top, left, ROWS, COLUMNS);
-        load_window<BYTES, PITCH>(window, map, image, in_first ? input : input - channels, height, width, top - REACH,
-                                  left - REACH, WINDOW_ROWS, WINDOW_COLUMNS);
+        given.put(gradients);
+        seen.put(window);
         __syncthreads();
+        if (tile + gridDim.x < all) fetch(tile + gridDim.x);
 #pragma unroll
         for (int m = 0; m < 2; m++) {
             const int row = warp * 2 + m;

@@ -79,36 +79,51 @@ FOR_VECTORS(layer_norm_gradient, LAYER_NORM_GRADIENT_PARAMETERS, (grads, xs, wei
 
 // Column sums over a chunk of rows: [chunks, 2, width] of the gradient and of its product with the
 // normalised input; without statistics of the gradient alone, [chunks, 1, width].
-template <typename T>
+template <typename T, int N>
 __device__ void column_sums(const T *grads, const T *xs, const float *statistics, float *partial, int rows, int width) {
-    __shared__ float shared[2][8][33];
-    const int column = blockIdx.x * 32 + threadIdx.x;
+    __shared__ float shared[8][32 * N + 1];
+    const int column = (blockIdx.x * 32 + threadIdx.x) * N, kinds = statistics ? 2 : 1;
     const int chunk = (rows + gridDim.y - 1) / gridDim.y, last = min(rows, (int)(blockIdx.y + 1) * chunk);
-    float sum = 0, product = 0;
+    float sums[2][N] = {};
     if (column < width)
         for (int row = blockIdx.y * chunk + threadIdx.y; row < last; row += 8) {
-            const float g = to_float(grads[(long)row * width + column]);
-            sum += g;
-            if (statistics)
-                product += g * (to_float(xs[(long)row * width + column]) - statistics[2 * row]) * statistics[2 * row + 1];
+            float g[N], x[N];
+            load<T, N>(g, grads + (long)row * width + column);
+            if (statistics) load<T, N>(x, xs + (long)row * width + column);
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                sums[0][k] += g[k];
+                if (statistics) sums[1][k] += g[k] * (x[k] - statistics[2 * row]) * statistics[2 * row + 1];
+            }
         }
-    shared[0][threadIdx.y][threadIdx.x] = sum;
-    shared[1][threadIdx.y][threadIdx.x] = product;
-    __syncthreads();
-    const int kinds = statistics ? 2 : 1;
-    if (threadIdx.y < kinds && column < width) {
-        float total = 0;
-        for (int y = 0; y < 8; y++) total += shared[threadIdx.y][y][threadIdx.x];
-        partial[((long)blockIdx.y * kinds + threadIdx.y) * width + column] = total;
+    for (int kind = 0; kind < kinds; kind++) {
+        __syncthreads();
+#pragma unroll
+        for (int k = 0; k < N; k++) shared[threadIdx.y][threadIdx.x * N + k] = sums[kind][k];
+        __syncthreads();
+        for (int i = threadIdx.y * 32 + threadIdx.x; i < 32 * N; i += 256) {
+            const int to = blockIdx.x * 32 * N + i;
+            if (to >= width) continue;
+            float total = 0;
+#pragma unroll
+            for (int y = 0; y < 8; y++) total += shared[y][i];
+            partial[((long)blockIdx.y * kinds + kind) * width + to] = total;
+        }
     }
 }
+#define COLUMN_SUMS_PARAMETERS(T) \
+    (const T *grads, const T *xs, const float *statistics, float *partial, int rows, int width)
+FOR_VECTORS(column_sums, COLUMN_SUMS_PARAMETERS, (grads, xs, statistics, partial, rows, width))
 
-extern "C" __global__ void column_totals(const float *partial, float *totals, int chunks, int width) {
-    const int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= width) return;
+// Adds up the chunks of [chunks, kinds, width] to an array for each of at most two kinds. A warp has a
+// column: its lanes have chunks.
+extern "C" __global__ void column_totals(const float *partial, float *first, float *second, int chunks, int width) {
+    const int kinds = second ? 2 : 1, i = blockIdx.x * blockDim.y + threadIdx.y;
+    if (i >= kinds * width) return;
     float sum = 0;
-    for (int c = 0; c < chunks; c++) sum += partial[(long)c * width + i];
-    totals[i] = sum;
+    for (int c = threadIdx.x; c < chunks; c += 32) sum += partial[(long)c * kinds * width + i];
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0) (i < width ? first : second - width)[i] = sum;
 }
 
 // GELU by its definition, or by the approximation with tanh (Hendrycks and Gimpel 2016).
@@ -254,12 +269,3 @@ template <typename T, int N> __device__ void softmax_gradient(const T *ys, T *gr
 }
 #define SOFTMAX_GRADIENT_PARAMETERS(T) (const T *ys, T *grads, int rows, int width, float scale)
 FOR_VECTORS(softmax_gradient, SOFTMAX_GRADIENT_PARAMETERS, (ys, grads, rows, width, scale))
-
-#define FOR_TYPE(T, NAME)                                                                                            \
-    extern "C" __global__ void column_sums_##NAME(const T *grads, const T *xs, const float *statistics,              \
-                                                  float *partial, int rows, int width) {                             \
-        column_sums<T>(grads, xs, statistics, partial, rows, width);                                                 \
-    }
-FOR_TYPE(float, f32)
-FOR_TYPE(bf16, bf16)
-FOR_TYPE(f16, f16)

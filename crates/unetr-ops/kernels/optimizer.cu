@@ -1,7 +1,7 @@
 // Updates of many parameters in place, and the norm of many gradients, in f32. What a launch is about
 // stands in a table, a row for each tensor; every row begins with the first of the tensor's blocks and
 // the tensor's size. A block has CHUNK elements of one tensor.
-constexpr int THREADS = 256, CHUNK = 64 * THREADS;
+constexpr int THREADS = 256, CHUNK = 8 * THREADS;
 
 struct Part {
     long first, last;

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use candle_core::Device;
+use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::scope;
@@ -73,6 +73,14 @@ pub fn with_precision<R>(precision: Precision, f: impl FnOnce() -> R) -> R {
     scope::with(&CURRENT, precision, f)
 }
 
+/// Numbers of 16 bits in f32, for operations that have no kernels for them.
+pub(crate) fn widened(xs: &Tensor) -> Result<Tensor> {
+    match xs.dtype() {
+        DType::BF16 | DType::F16 => xs.to_dtype(DType::F32),
+        _ => Ok(xs.clone()),
+    }
+}
+
 /// The precision that the calling thread has chosen.
 pub(crate) fn current() -> Precision {
     CURRENT.get()
@@ -81,7 +89,7 @@ pub(crate) fn current() -> Precision {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use candle_core::{DType, Tensor, Var};
+    use candle_core::Var;
 
     use super::*;
     use crate::check::{assert_close, random, values};

@@ -14,6 +14,7 @@ use candle_core::{DType, Result, Tensor};
 use crate::activation::Activation;
 use crate::cpu::runs_on_cpu;
 use crate::error::{OpError, check_shape, shape_error};
+use crate::precision::widened;
 
 /// Scale and shift of every channel, applied after the normalisation.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +89,7 @@ pub fn group_norm(
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
     const OP: &str = "group_norm";
+    let xs = &widened(xs)?;
     let layout = Layout::new(OP, xs)?;
     if groups == 0 || layout.channels % groups != 0 {
         let expected = format!("a divisor of the {} channels", layout.channels);
@@ -123,6 +125,7 @@ pub fn batch_norm_train(
     epilogue: Epilogue<'_>,
 ) -> Result<(Tensor, BatchStatistics)> {
     const OP: &str = "batch_norm_train";
+    let xs = &widened(xs)?;
     let layout = Layout::new(OP, xs)?;
     let affine = layout.affine(OP, xs, affine)?;
     let moments = moments(xs, Statistics::Batch)?;
@@ -160,6 +163,7 @@ pub fn batch_norm_eval(
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
     const OP: &str = "batch_norm_eval";
+    let xs = &widened(xs)?;
     let layout = Layout::new(OP, xs)?;
     check_shape(OP, "the mean", &statistics.mean, layout.channels)?;
     check_shape(OP, "the variance", &statistics.variance, layout.channels)?;
@@ -172,7 +176,7 @@ pub fn batch_norm_eval(
     let ys = xs.broadcast_mul(&scale.reshape(shape.as_slice())?)?;
     let ys = ys.broadcast_add(&shift.reshape(shape.as_slice())?)?;
     let ys = match epilogue.residual {
-        Some(residual) => (ys + residual)?,
+        Some(residual) => (ys + widened(residual)?)?,
         None => ys,
     };
     epilogue.activation.apply(&ys)
@@ -204,7 +208,12 @@ fn normalise(
     eps: f64,
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
-    if let Some(residual) = epilogue.residual {
+    let residual = epilogue.residual.map(widened).transpose()?;
+    let epilogue = Epilogue {
+        residual: residual.as_ref(),
+        ..epilogue
+    };
+    if let Some(residual) = &residual {
         check_shape(op, "the residual", residual, xs.shape())?;
     }
     if let Activation::LeakyRelu { slope } = epilogue.activation

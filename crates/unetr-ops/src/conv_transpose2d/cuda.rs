@@ -3,9 +3,10 @@ use candle_core::{DType, Result, Tensor};
 use super::OP;
 use crate::Precision;
 use crate::conv2d::Geometry;
+use crate::cuda::conv2d::{pointwise, pointwise_weight};
 use crate::cuda::graph::{self, Gradient, Operation, Order, Pass};
 use crate::cuda::rows::{bias_gradient, parameter};
-use crate::cuda::{Array, Map, gemm, numbers, reorder, shuffle};
+use crate::cuda::{Array, Map, numbers, reorder, shuffle};
 
 /// The transposed convolution whose kernel is as large as its stride, as one matrix product.
 pub(super) fn conv_transpose2d(
@@ -22,11 +23,13 @@ pub(super) fn conv_transpose2d(
     let (precision, dtype) = numbers();
     let (inputs, outputs, kernel) = (g.outputs, g.inputs, g.stride);
     let taps = kernel * kernel;
-    // [inputs, outputs, taps] to [inputs, taps · outputs]: what a pixel gives is in one row.
-    let weight_rows = reorder(&parameter(weight)?, [inputs, outputs, taps], dtype)?;
+    // Both ways round: what a pixel gives in a row, and in a column.
+    let by_inputs = reorder(&parameter(weight)?, [inputs, outputs, taps], dtype)?;
+    let by_outputs = reorder(&by_inputs, [1, inputs, taps * outputs], dtype)?;
     let op = Upsampling {
         input: Map::of(xs, dtype, 1)?,
-        weight: weight_rows.reshape([inputs, taps * outputs]),
+        by_inputs: by_inputs.reshape([inputs, taps * outputs]),
+        by_outputs: by_outputs.reshape([taps * outputs, inputs]),
         outputs,
         kernel,
         biased: bias.is_some(),
@@ -41,7 +44,9 @@ pub(super) fn conv_transpose2d(
 struct Upsampling {
     input: Map,
     /// `[inputs, taps · outputs]`
-    weight: Array,
+    by_inputs: Array,
+    /// `[taps · outputs, inputs]`
+    by_outputs: Array,
     outputs: usize,
     kernel: usize,
     biased: bool,
@@ -49,60 +54,36 @@ struct Upsampling {
 }
 
 impl Upsampling {
-    fn width(&self) -> usize {
-        self.kernel * self.kernel * self.outputs
-    }
-
     fn grid(&self) -> [usize; 3] {
         [self.input.batch, self.input.height, self.input.width]
     }
 
     fn forward(&self, bias: Option<&Array>) -> Result<Array> {
-        let pixels = self.input.matrix();
-        let rows = pixels.dims()[0];
-        let apart = Array::empty(pixels.device(), pixels.dtype(), [rows, self.width()])?;
-        gemm(&pixels, &self.weight, &apart, false, self.precision)?;
-        shuffle(
-            &apart,
-            bias,
-            self.grid(),
-            (self.kernel, self.outputs),
-            false,
-        )
+        let apart = pointwise(&self.input, &self.by_outputs, self.precision)?;
+        let sizes = (self.kernel, self.outputs);
+        shuffle(&apart.array, bias, self.grid(), sizes, false)
     }
 }
 
 impl Operation for Upsampling {
     fn backward(&self, pass: Pass<'_>) -> Result<Vec<Option<Gradient>>> {
         let map = &self.input;
-        let pixels = map.matrix();
-        let apart = shuffle(
-            pass.grads,
-            None,
-            self.grid(),
-            (self.kernel, self.outputs),
-            true,
-        )?;
+        let taps = self.kernel * self.kernel;
+        let sizes = (self.kernel, self.outputs);
+        let apart = shuffle(pass.grads, None, self.grid(), sizes, true)?;
+        let [batch, height, width] = self.grid();
+        let apart = Map::new(apart, [batch, height, width, taps * self.outputs]);
         let of_input = match pass.wanted[0] {
-            true => {
-                let of_input = map.like(map.channels)?;
-                gemm(
-                    &apart,
-                    self.weight.t(),
-                    &of_input.matrix(),
-                    false,
-                    self.precision,
-                )?;
-                Some(Gradient::Map(of_input.array))
-            }
+            true => Some(pointwise(&apart, &self.by_inputs, self.precision)?),
             false => None,
         };
-        let sums = Array::empty(pixels.device(), DType::F32, [map.channels, self.width()])?;
-        gemm(pixels.t(), &apart, &sums, false, self.precision)?;
-        let taps = self.kernel * self.kernel;
-        let of_weight = reorder(&sums, [map.channels, taps, self.outputs], DType::F32)?;
-        let of_weight = of_weight.reshape([map.channels, self.outputs, self.kernel, self.kernel]);
-        let mut gradients = vec![of_input, Some(Gradient::Rows(of_weight))];
+        let of_weight = pointwise_weight(map, &apart, self.precision)?;
+        let of_weight = reorder(&of_weight, [map.channels, taps, self.outputs], DType::F32)?;
+        let dims = [map.channels, self.outputs, self.kernel, self.kernel];
+        let mut gradients = vec![
+            of_input.map(|map| Gradient::Map(map.array)),
+            Some(Gradient::Rows(of_weight.reshape(dims))),
+        ];
         if self.biased {
             let rows = pass.grads.count() / self.outputs;
             let grads = pass.grads.reshape([rows, self.outputs]);

@@ -4,11 +4,15 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::launch::suffix;
+use super::rows::weight_gradient;
 use super::{Array, Launch, Map, args, gemm, launch};
 use crate::Precision;
 
 /// What the kernels on the matrix units need the channels to be a multiple of.
 pub(crate) const LANES: usize = 16;
+
+/// Blocks that add up the gradient of a weight.
+const BLOCKS: usize = 396;
 
 /// Bytes that patches may take at a time.
 const PATCH_BYTES: usize = 512 << 20;
@@ -149,35 +153,7 @@ impl Conv {
         let padded = self.padded(inputs);
         let (taps, part) = (self.taps(), [self.taps(), self.outputs, padded]);
         let (parts, partial) = if self.on_matrix_units(inputs) {
-            let tiles = grads.batch * grads.height.div_ceil(8) * grads.width.div_ceil(16);
-            let (across, down) = (self.outputs / LANES, padded / LANES);
-            let parts = (528 / (across * down)).clamp(1, tiles);
-            let partial = Array::empty(device, DType::F32, [&[parts][..], &part].concat())?;
-            let second = inputs.get(1);
-            let args = args![
-                &grads.array,
-                self.outputs,
-                &inputs[0].array,
-                inputs[0].channels,
-                second.map(|map| &map.array),
-                second.map_or(0, |map| map.channels),
-                &partial,
-                grads.batch,
-                grads.height,
-                grads.width
-            ];
-            let size = Launch {
-                grid: [parts, across, down],
-                block: [128, 1, 1],
-                shared: 0,
-            };
-            let kernel = format!(
-                "conv2d_weight_{}_{}",
-                self.kernel,
-                suffix(grads.array.dtype())
-            );
-            launch(device, "conv2d", &kernel, size, args)?;
-            (parts, partial)
+            weight_parts(grads, inputs, self.kernel)?
         } else {
             // [outputs, taps · padded], as the patches are.
             let all = Map::concatenate(&inputs.iter().copied().cloned().collect::<Vec<_>>())?;
@@ -299,6 +275,79 @@ fn exchange(from: &Array, to: &Array, rows: usize, columns: usize, width: usize)
         Launch::each(from.count()),
         args,
     )
+}
+
+/// Parts of the gradient of a weight, `[parts, taps, outputs, inputs]`, from the matrix units.
+fn weight_parts(grads: &Map, inputs: &[&Map], kernel: usize) -> Result<(usize, Array)> {
+    let device = grads.array.device();
+    let outputs = grads.channels;
+    let channels: usize = inputs.iter().map(|map| map.channels).sum();
+    let tiles = grads.batch * grads.height.div_ceil(8) * grads.width.div_ceil(16);
+    let (across, down) = (outputs / LANES, channels / LANES);
+    let parts = (BLOCKS / (across * down)).clamp(1, tiles);
+    let dims = [parts, kernel * kernel, outputs, channels];
+    let partial = Array::empty(device, DType::F32, dims)?;
+    let second = inputs.get(1);
+    let args = args![
+        &grads.array,
+        outputs,
+        &inputs[0].array,
+        inputs[0].channels,
+        second.map(|map| &map.array),
+        second.map_or(0, |map| map.channels),
+        &partial,
+        grads.batch,
+        grads.height,
+        grads.width
+    ];
+    let size = Launch {
+        grid: [parts, across, down],
+        block: [128, 1, 1],
+        shared: 0,
+    };
+    let name = format!("conv2d_weight_{kernel}_{}", suffix(grads.array.dtype()));
+    launch(device, "conv2d", &name, size, args)?;
+    Ok((parts, partial))
+}
+
+/// Whether the matrix products at every pixel of large maps with few channels go to the kernels of
+/// convolutions, which read such maps faster than cuBLAS does.
+fn is_narrow(map: &Map, others: usize, precision: Precision) -> bool {
+    let fits = |channels: usize| channels.is_multiple_of(LANES) && channels <= 256;
+    precision != Precision::Full && fits(map.channels) && fits(others) && map.pixels() >= 1024
+}
+
+/// `[outputs, channels]` times every pixel of a map.
+pub(crate) fn pointwise(map: &Map, weight: &Array, precision: Precision) -> Result<Map> {
+    let outputs = weight.dims()[0];
+    let result = map.like(outputs)?;
+    if is_narrow(map, outputs, precision) {
+        let weight = weight.reshape([1, outputs, map.channels]);
+        correlate(&[map], &weight, 0, map.channels, 1, &result, false)?;
+    } else {
+        gemm(
+            &map.matrix(),
+            weight.t(),
+            &result.matrix(),
+            false,
+            precision,
+        )?;
+    }
+    Ok(result)
+}
+
+/// The gradient of [`pointwise`]'s weight in f32.
+pub(crate) fn pointwise_weight(grads: &Map, map: &Map, precision: Precision) -> Result<Array> {
+    if !is_narrow(map, grads.channels, precision) {
+        return weight_gradient(&grads.matrix(), &map.matrix(), precision);
+    }
+    let (outputs, inputs) = (grads.channels, map.channels);
+    let (parts, partial) = weight_parts(grads, &[map], 1)?;
+    let gradient = Array::empty(partial.device(), DType::F32, [outputs, inputs])?;
+    let args = args![&partial, &gradient, parts, outputs, inputs, 1, inputs];
+    let threads = Launch::each(gradient.count());
+    launch(partial.device(), "maps", "weight_totals", threads, args)?;
+    Ok(gradient)
 }
 
 /// The kernel on the matrix units: `result` (+)= the convolution of the inputs with a weight `[taps, .., inputs]`

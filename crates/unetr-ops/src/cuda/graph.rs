@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, TensorId,
-    bail,
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor,
+    TensorId, bail,
 };
 
 use super::launch::suffix;
@@ -119,6 +119,7 @@ pub(crate) fn record(
     let (slots, mailbox) = (Slots::default(), Mailbox::default());
     let mut token = Tensor::zeros(1, DType::F32, device)?;
     let mut deliveries = Vec::with_capacity(arguments.len());
+    let mut linked = Vec::new();
     for (index, argument) in arguments.iter().enumerate() {
         if !argument.track_op() {
             deliveries.push(Delivery::Nobody);
@@ -126,14 +127,24 @@ pub(crate) fn record(
             token = entry.token.apply_op2(&token, Join)?;
             deliveries.push(Delivery::Mailbox(entry.mailbox.clone(), order));
         } else {
-            let link = Link {
-                slots: slots.clone(),
-                index,
-                _use: Use::of(argument),
-            };
-            token = argument.apply_op2(&token, link)?;
+            linked.push((index, *argument));
             deliveries.push(Delivery::Slot(argument.dtype()));
         }
+    }
+    for pair in linked.chunks(2) {
+        let link = |(index, argument): (usize, &Tensor)| Link {
+            slots: slots.clone(),
+            index,
+            _use: Use::of(argument),
+        };
+        token = match *pair {
+            [first, second] => {
+                first
+                    .1
+                    .apply_op3(second.1, &token, Links(link(first), link(second)))?
+            }
+            _ => pair[0].1.apply_op2(&token, link(pair[0]))?,
+        };
     }
     let known = Arc::new(OnceLock::new());
     let node = Node {
@@ -423,11 +434,67 @@ impl CustomOp2 for Link {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((self.take(argument)?, onwards(chain, grad)))
+    }
+}
+
+impl Link {
+    /// The gradient of the argument, unless somebody collects those of variables.
+    fn take(&self, argument: &Tensor) -> Result<Option<Tensor>> {
         let gradient = lock(&self.slots).remove(&self.index);
-        let gradient = match gradient {
-            Some(gradient) => collect(argument, gradient)?,
-            None => None,
-        };
-        Ok((gradient, chain.track_op().then(|| grad.clone())))
+        match gradient {
+            Some(gradient) => collect(argument, gradient),
+            None => Ok(None),
+        }
+    }
+}
+
+/// What a token gets.
+fn onwards(token: &Tensor, grad: &Tensor) -> Option<Tensor> {
+    token.track_op().then(|| grad.clone())
+}
+
+/// Hangs an operation on two arguments that Candle knows.
+struct Links(Link, Link);
+
+impl CustomOp3 for Links {
+    fn name(&self) -> &'static str {
+        "links"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        only_on_cuda("links")
+    }
+
+    fn cuda_fwd(
+        &self,
+        storage: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        token(storage)
+    }
+
+    fn bwd(
+        &self,
+        first: &Tensor,
+        second: &Tensor,
+        chain: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (of_first, of_second) = (self.0.take(first)?, self.1.take(second)?);
+        Ok((of_first, of_second, onwards(chain, grad)))
     }
 }

@@ -2,7 +2,7 @@ use candle_core::{DType, Result, Tensor, bail};
 
 use super::graph::{Gradient, Operation, Pass};
 use super::launch::{Arg, suffix, vectors};
-use super::rows::parameter;
+use super::rows::{column_totals, parameter};
 use super::{Array, Launch, Map, args, launch};
 
 /// The last layer of a network for segmentation: a 1×1 convolution from a map to a few planes of
@@ -80,16 +80,7 @@ impl Head {
         };
         let kernel = format!("head_weight_{}", suffix(map.array.dtype()));
         launch(device, "maps", &kernel, size, args)?;
-        let sums = Array::empty(device, DType::F32, [self.classes * width])?;
-        let args = args![&partial, &sums, blocks, self.classes * width];
-        launch(
-            device,
-            "encoder",
-            "column_totals",
-            Launch::each(self.classes * width),
-            args,
-        )?;
-        Ok(sums)
+        column_totals(&partial, None, blocks, self.classes * width)
     }
 }
 

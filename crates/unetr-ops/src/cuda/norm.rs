@@ -31,9 +31,11 @@ pub(crate) struct Gradients {
     pub(crate) input: Map,
     /// Of the shortcut: before its own normalisation, if it has one.
     pub(crate) shortcut: Option<Map>,
-    /// `[3, channels]`: of the summand (the shortcut's has the same), of the factor, of the shortcut's
-    /// factor.
-    pub(crate) parameters: Array,
+    /// Of what is added after the normalisation, and to a normalised shortcut too.
+    pub(crate) summand: Array,
+    pub(crate) factor: Array,
+    /// Of a normalised shortcut.
+    pub(crate) shortcut_factor: Array,
 }
 
 /// How the pixels of each image are divided among blocks: threads for every channel of some pixels.
@@ -189,21 +191,30 @@ impl Normed {
         )?;
         let totals = Array::empty(device, DType::F32, [map.batch, 3, channels])?;
         let arguments = args![&partial, &totals, map.batch, division.chunks, channels];
-        let threads = Launch::each(totals.count());
+        let warps = Launch::rows(totals.count());
         launch(
             device,
             "channel_norm",
             "norm_gradient_totals",
-            threads,
+            warps,
             arguments,
         )?;
-        let parameters = Array::empty(device, DType::F32, [3, channels])?;
-        let arguments = args![&totals, &parameters, map.batch, channels];
+        let vector = || Array::empty(device, DType::F32, [channels]);
+        let (summand, factor, shortcut_factor) = (vector()?, vector()?, vector()?);
+        let arguments = args![
+            &totals,
+            &summand,
+            &factor,
+            &shortcut_factor,
+            map.batch,
+            channels
+        ];
+        let warps = Launch::rows(3 * channels);
         launch(
             device,
             "channel_norm",
             "norm_gradient_parameters",
-            Launch::each(3 * channels),
+            warps,
             arguments,
         )?;
 
@@ -237,7 +248,9 @@ impl Normed {
         Ok(Gradients {
             input,
             shortcut: of_shortcut,
-            parameters,
+            summand,
+            factor,
+            shortcut_factor,
         })
     }
 }

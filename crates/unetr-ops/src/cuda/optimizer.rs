@@ -11,7 +11,7 @@ use crate::cpu::storage_of;
 
 /// Elements and threads of a block, as in `optimizer.cu`.
 const THREADS: usize = 256;
-const CHUNK: usize = 64 * THREADS;
+const CHUNK: usize = 8 * THREADS;
 
 /// Whether the kernels take variables that are written and tensors that are read: f32 on one GPU, the
 /// variables without gaps.

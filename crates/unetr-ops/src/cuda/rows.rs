@@ -1,8 +1,8 @@
 //! Operations on rows of tokens: layer normalisation, what surrounds matrix products, attention.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor, bail};
 
-use super::launch::{suffix, vectors};
+use super::launch::vectors;
 use super::{Array, Launch, args, gemm, launch};
 use crate::{Gelu, Precision};
 
@@ -56,18 +56,25 @@ pub(crate) fn layer_norm_backward(
     let args = args![grads, xs, weight, statistics, around, &x_grads, rows, width];
     let kernel = format!("layer_norm_gradient_{}", vectors(xs.dtype(), width).1);
     launch(xs.device(), "encoder", &kernel, Launch::rows(rows), args)?;
-    let sums = column_sums(grads, Some((xs, statistics)))?;
-    Ok((x_grads, sums.at(1), sums.at(0)))
+    let (of_bias, Some(of_weight)) = column_sums(grads, Some((xs, statistics)))? else {
+        bail!("a layer normalisation without the gradient of its weight");
+    };
+    Ok((x_grads, of_weight, of_bias))
 }
 
-/// The sums of columns, the gradient of a bias: `[1, width]`; with a normalised input also those of its
-/// products with the gradient: `[2, width]`.
-fn column_sums(grads: &Array, normalised: Option<(&Array, &Array)>) -> Result<Array> {
+/// The sums of columns, the gradient of a bias; with a normalised input also those of its products with
+/// the gradient.
+fn column_sums(
+    grads: &Array,
+    normalised: Option<(&Array, &Array)>,
+) -> Result<(Array, Option<Array>)> {
     let (rows, width) = shape(grads);
+    let device = grads.device();
     let kinds = if normalised.is_some() { 2 } else { 1 };
-    let across = width.div_ceil(32);
-    let chunks = (2048 / across).clamp(1, rows.div_ceil(32));
-    let partial = Array::empty(grads.device(), DType::F32, [chunks, kinds * width])?;
+    let (vector, suffix) = vectors(grads.dtype(), width);
+    let across = width.div_ceil(32 * vector);
+    let chunks = (1024 / across).clamp(1, rows.div_ceil(32));
+    let partial = Array::empty(device, DType::F32, [chunks, kinds * width])?;
     let args = args![
         grads,
         normalised.map(|(xs, _)| xs),
@@ -81,18 +88,42 @@ fn column_sums(grads: &Array, normalised: Option<(&Array, &Array)>) -> Result<Ar
         block: [32, 8, 1],
         shared: 0,
     };
-    let kernel = format!("column_sums_{}", suffix(grads.dtype()));
-    launch(grads.device(), "encoder", &kernel, size, args)?;
-    let totals = Array::empty(grads.device(), DType::F32, [kinds, width])?;
-    let args = args![&partial, &totals, chunks, kinds * width];
     launch(
-        grads.device(),
+        device,
         "encoder",
-        "column_totals",
-        Launch::each(kinds * width),
+        &format!("column_sums_{suffix}"),
+        size,
         args,
     )?;
-    Ok(totals)
+    let second = match normalised {
+        Some(_) => Some(Array::empty(device, DType::F32, [width])?),
+        None => None,
+    };
+    Ok((
+        column_totals(&partial, second.as_ref(), chunks, width)?,
+        second,
+    ))
+}
+
+/// The sums of chunks `[chunks, width]`; those of a second kind, which follows in each chunk, into
+/// `second`.
+pub(crate) fn column_totals(
+    partial: &Array,
+    second: Option<&Array>,
+    chunks: usize,
+    width: usize,
+) -> Result<Array> {
+    let first = Array::empty(partial.device(), DType::F32, [width])?;
+    let columns = if second.is_some() { 2 * width } else { width };
+    let args = args![partial, &first, second, chunks, width];
+    launch(
+        partial.device(),
+        "encoder",
+        "column_totals",
+        Launch::rows(columns),
+        args,
+    )?;
+    Ok(first)
 }
 
 /// A fully connected layer whose weight is in the numbers of its input.
@@ -187,7 +218,7 @@ pub(crate) fn weight_gradient(grads: &Array, xs: &Array, precision: Precision) -
 
 /// The sums of the columns in f32.
 pub(crate) fn bias_gradient(grads: &Array) -> Result<Array> {
-    Ok(column_sums(grads, None)?.at(0))
+    Ok(column_sums(grads, None)?.0)
 }
 
 /// `x + bias` on every row.

@@ -164,11 +164,10 @@ impl Operation for Block {
             kept.second
                 .backward(&grads, Some(&result), shortcut, self.slope)
         })?;
-        let part = |index| last.parameters.at(index);
         let active = kept.first.apply(Shortcut::None, self.slope)?;
-        let of_second = self
-            .second
-            .gradients(&last.input, &[&active], (part(1), part(0)))?;
+        let of_second =
+            self.second
+                .gradients(&last.input, &[&active], (last.factor, last.summand.clone()))?;
         let of_active = self
             .second
             .conv
@@ -178,11 +177,15 @@ impl Operation for Block {
             .first
             .backward(&of_active[0], None, Shortcut::None, self.slope)?;
         drop(of_active);
-        let parameters = (middle.parameters.at(1), middle.parameters.at(0));
+        let parameters = (middle.factor, middle.summand);
         let of_first = self.first.gradients(&middle.input, &inputs, parameters)?;
         let mut of_parameters = vec![of_first, of_second];
         if let (Some(layer), Some(grads)) = (&self.shortcut, &last.shortcut) {
-            of_parameters.push(layer.gradients(grads, &inputs, (part(2), part(0)))?);
+            of_parameters.push(layer.gradients(
+                grads,
+                &inputs,
+                (last.shortcut_factor, last.summand),
+            )?);
         }
 
         let mut gradients = vec![None; inputs.len()];
