@@ -4,6 +4,7 @@
 
 mod network;
 mod operations;
+mod pixels;
 
 use candle_core::Device;
 

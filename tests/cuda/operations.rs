@@ -15,14 +15,14 @@ const PRECISIONS: [Precision; 4] = [
 ];
 
 /// Numbers in -1..1, the same for the same seed.
-fn random(seed: u64, shape: &[usize]) -> Tensor {
+pub(crate) fn random(seed: u64, shape: &[usize]) -> Tensor {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let count = shape.iter().product();
     let values: Vec<f64> = (0..count).map(|_| rng.random_range(-1.0..1.0)).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-fn values(xs: &Tensor) -> Vec<f64> {
+pub(crate) fn values(xs: &Tensor) -> Vec<f64> {
     let xs = xs.to_dtype(DType::F64).unwrap();
     xs.flatten_all().unwrap().to_vec1().unwrap()
 }
@@ -50,7 +50,7 @@ fn rounded(xs: &Tensor, precision: Precision) -> Tensor {
 }
 
 /// The largest difference, as a part of the largest expected value.
-fn difference(found: &[f64], expected: &[f64]) -> f64 {
+pub(crate) fn difference(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let scale = expected
         .iter()
@@ -98,7 +98,7 @@ fn run(
 }
 
 /// Asserts that `f` and its gradients are on the GPU what they are on the CPU.
-fn agrees(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+pub(crate) fn agrees(what: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
     agrees_for(what, inputs, &[], f);
 }
 
@@ -278,15 +278,15 @@ fn block(inputs: usize, x: &[Tensor]) -> Result<Tensor> {
 
 #[test]
 fn residual_blocks() {
-    let cases: [(&[usize], usize, [usize; 3], &[usize]); 8] = [
-        (&[2, 1], 2, [2, 3, 4], &[3, 3, 1]),
-        (&[5], 17, [1, 9, 40], &[3, 3, 1]),
-        (&[3], 16, [2, 33, 20], &[3, 3, 1]),
-        (&[16, 16], 16, [2, 17, 35], &[3, 3, 1]),
-        (&[32], 32, [2, 8, 16], &[3, 3]),
-        (&[48, 16], 64, [1, 24, 30], &[3, 3, 1]),
-        (&[128], 128, [2, 9, 7], &[3, 3, 1]),
-        (&[4, 2], 6, [3, 8, 8], &[3, 5, 1]),
+    let cases = [
+        ([2, 1].as_slice(), 2, [2, 3, 4], [3, 3, 1].as_slice()),
+        ([5].as_slice(), 17, [1, 9, 40], [3, 3, 1].as_slice()),
+        ([3].as_slice(), 16, [2, 33, 20], [3, 3, 1].as_slice()),
+        ([16, 16].as_slice(), 16, [2, 17, 35], [3, 3, 1].as_slice()),
+        ([32].as_slice(), 32, [2, 8, 16], [3, 3].as_slice()),
+        ([48, 16].as_slice(), 64, [1, 24, 30], [3, 3, 1].as_slice()),
+        ([128].as_slice(), 128, [2, 9, 7], [3, 3, 1].as_slice()),
+        ([4, 2].as_slice(), 6, [3, 8, 8], [3, 5, 1].as_slice()),
     ];
     for (inputs, outputs, size, kernels) in cases {
         let x = block_arguments(inputs, outputs, size, kernels);
@@ -301,7 +301,7 @@ fn residual_blocks() {
 
 #[test]
 fn convolutions() {
-    let cases: [([usize; 4], [usize; 4], usize, usize, usize); 8] = [
+    let cases = [
         ([2, 3, 8, 12], [24, 3, 4, 4], 4, 0, 1),
         ([2, 16, 9, 21], [3, 16, 1, 1], 1, 0, 1),
         ([1, 5, 7, 6], [2, 5, 1, 1], 1, 0, 1),

@@ -56,6 +56,19 @@ pub enum OpError {
         /// The number of classes of the logits.
         classes: usize,
     },
+    /// A GPU's memory is full.
+    #[error(
+        "the GPU has no room for {megabytes:.0} MB more, an array {shape:?} of {dtype:?}; take a smaller batch, \
+         numbers of 16 bits (Precision::Bf16), or keep less for the backward pass (Keep::Input)"
+    )]
+    OutOfMemory {
+        /// What was asked for, in 10⁶ bytes.
+        megabytes: f64,
+        /// The shape of the array; the batch comes first in those of a network.
+        shape: Vec<usize>,
+        /// Its type.
+        dtype: DType,
+    },
 }
 
 impl From<OpError> for candle_core::Error {

@@ -42,7 +42,7 @@ pub(super) fn conv2d(
         };
         return graph::record(OP, &arguments, result, Order::Map, op).map(Some);
     }
-    let whole = g.height % g.stride == 0 && g.width % g.stride == 0;
+    let whole = g.height.is_multiple_of(g.stride) && g.width.is_multiple_of(g.stride);
     if square && whole && g.stride == g.kernel_height && g.padding == 0 {
         return Patches::new(xs, weight, g)?
             .record(&arguments, bias)

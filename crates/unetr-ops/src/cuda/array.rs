@@ -3,7 +3,9 @@ use std::sync::Arc;
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::{CudaStorageSlice, cudarc::driver::DevicePtr as _};
 use candle_core::op::BackpropOp;
-use candle_core::{CudaDevice, CudaStorage, DType, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CudaDevice, CudaStorage, DType, Error, Result, Shape, Storage, Tensor, bail};
+
+use crate::OpError;
 
 /// Contiguous numbers on a GPU, without a gradient. Clones share them.
 #[derive(Debug, Clone)]
@@ -40,19 +42,7 @@ impl Array {
             );
         }
         super::memory::keep_freed(device)?;
-        // SAFETY: every kernel that gets an empty array writes all its elements.
-        let slice = unsafe {
-            match dtype {
-                DType::F32 => CudaStorageSlice::F32(device.alloc(count)?),
-                DType::F64 => CudaStorageSlice::F64(device.alloc(count)?),
-                DType::BF16 => CudaStorageSlice::BF16(device.alloc(count)?),
-                DType::F16 => CudaStorageSlice::F16(device.alloc(count)?),
-                DType::U32 => CudaStorageSlice::U32(device.alloc(count)?),
-                DType::I64 => CudaStorageSlice::I64(device.alloc(count)?),
-                DType::U8 => CudaStorageSlice::U8(device.alloc(count)?),
-                other => bail!("the CUDA kernels write no {other:?}"),
-            }
-        };
+        let slice = allocate(device, dtype, count).map_err(|error| named(error, dtype, &dims))?;
         let storage = CudaStorage {
             slice,
             device: device.clone(),
@@ -113,10 +103,13 @@ impl Array {
 
     /// The same numbers in another shape.
     pub(crate) fn reshape(&self, dims: impl Into<Vec<usize>>) -> Self {
-        Self {
-            dims: dims.into(),
-            ..self.clone()
-        }
+        self.clone().into_shape(dims)
+    }
+
+    /// These numbers in another shape.
+    pub(crate) fn into_shape(mut self, dims: impl Into<Vec<usize>>) -> Self {
+        self.dims = dims.into();
+        self
     }
 
     /// The entry `index` of the first dimension.
@@ -160,6 +153,36 @@ impl Array {
         let copy = super::cast(&self, self.dtype)?;
         copy.into_storage()
     }
+}
+
+fn allocate(device: &CudaDevice, dtype: DType, count: usize) -> Result<CudaStorageSlice> {
+    // SAFETY: every kernel that gets an empty array writes all its elements.
+    unsafe {
+        Ok(match dtype {
+            DType::F32 => CudaStorageSlice::F32(device.alloc(count)?),
+            DType::F64 => CudaStorageSlice::F64(device.alloc(count)?),
+            DType::BF16 => CudaStorageSlice::BF16(device.alloc(count)?),
+            DType::F16 => CudaStorageSlice::F16(device.alloc(count)?),
+            DType::U32 => CudaStorageSlice::U32(device.alloc(count)?),
+            DType::I64 => CudaStorageSlice::I64(device.alloc(count)?),
+            DType::U8 => CudaStorageSlice::U8(device.alloc(count)?),
+            other => bail!("the CUDA kernels write no {other:?}"),
+        })
+    }
+}
+
+/// What a full memory is about.
+fn named(error: Error, dtype: DType, shape: &[usize]) -> Error {
+    if !error.to_string().contains("OUT_OF_MEMORY") {
+        return error;
+    }
+    let bytes = shape.iter().product::<usize>() * dtype.size_in_bytes();
+    OpError::OutOfMemory {
+        megabytes: bytes as f64 / 1e6,
+        shape: shape.to_vec(),
+        dtype,
+    }
+    .into()
 }
 
 fn address(storage: &CudaStorage) -> Result<u64> {

@@ -12,7 +12,7 @@
 //! the time it is opened.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor,
@@ -76,8 +76,10 @@ impl Drop for Entry {
     }
 }
 
-static ENTRIES: LazyLock<Mutex<HashMap<TensorId, (Weak<Entry>, Order)>>> =
-    LazyLock::new(Mutex::default);
+/// Operations by the ids of their results, and how those lie in memory.
+type Entries = HashMap<TensorId, (Weak<Entry>, Order)>;
+
+static ENTRIES: LazyLock<Mutex<Entries>> = LazyLock::new(Mutex::default);
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -146,7 +148,7 @@ pub(crate) fn record(
             _ => pair[0].1.apply_op2(&token, link(pair[0]))?,
         };
     }
-    let known = Arc::new(OnceLock::new());
+    let known = Mailbox::default();
     let node = Node {
         name,
         op,
@@ -161,17 +163,13 @@ pub(crate) fn record(
         mailbox,
         ids: Mutex::default(),
     });
-    let shape = result.dims().to_vec();
     let reveal = Reveal {
         name,
         entry: entry.clone(),
         result: Mutex::new(Some(result)),
     };
-    let result = token.apply_op1(reveal)?.reshape(shape)?;
-    known
-        .get_or_init(|| Array::of(&result))
-        .as_ref()
-        .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+    let result = token.apply_op1(reveal)?;
+    *lock(&known) = Some(Array::of(&result)?);
     register(&entry, &result, Order::Rows);
     let view = in_order(result, order)?;
     register(&entry, &view, order);
@@ -205,7 +203,8 @@ type Slots = Arc<Mutex<HashMap<usize, Tensor>>>;
 struct Node<O> {
     name: &'static str,
     op: O,
-    result: Arc<OnceLock<Result<Array>>>,
+    /// Known once the operation is part of the graph.
+    result: Mailbox,
     mailbox: Mailbox,
     deliveries: Vec<Delivery>,
     slots: Slots,
@@ -213,7 +212,7 @@ struct Node<O> {
 
 impl<O: Operation> Node<O> {
     fn deliver(&self) -> Result<()> {
-        let Some(Ok(result)) = self.result.get() else {
+        let Some(result) = lock(&self.result).clone() else {
             bail!("{}: the result is not known", self.name);
         };
         let grads = match lock(&self.mailbox).take() {
@@ -226,7 +225,7 @@ impl<O: Operation> Node<O> {
             .map(|x| !matches!(x, Delivery::Nobody))
             .collect();
         let pass = Pass {
-            result,
+            result: &result,
             grads: &grads,
             wanted: &wanted,
         };

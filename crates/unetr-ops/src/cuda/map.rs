@@ -17,7 +17,7 @@ pub(crate) struct Map {
 impl Map {
     pub(crate) fn new(array: Array, [batch, height, width, channels]: [usize; 4]) -> Self {
         Self {
-            array: array.reshape([batch, height, width, channels]),
+            array: array.into_shape([batch, height, width, channels]),
             batch,
             height,
             width,

@@ -153,8 +153,14 @@ impl Operation for Block {
             None => self.forward()?.1,
         };
         let inputs: Vec<&Map> = self.inputs.iter().collect();
-        let sizes = [&kept.second.map][0];
-        let dims = [sizes.batch, sizes.height, sizes.width, sizes.channels];
+        let Map {
+            batch,
+            height,
+            width,
+            channels,
+            ..
+        } = kept.second.map;
+        let dims = [batch, height, width, channels];
         let (grads, result) = (
             Map::new(pass.grads.clone(), dims),
             Map::new(pass.result.clone(), dims),
