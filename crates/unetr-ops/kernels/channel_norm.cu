@@ -22,7 +22,7 @@ template <int N> __device__ __forceinline__ Place place(int pixels, int channels
 // Sums of S numbers for N channels over the rows of the block, into partial [images, chunks, S, channels].
 template <int S, int N>
 __device__ __forceinline__ void reduce(float (&sums)[S][N], float *partial, const Place &p, int channels) {
-    extern __shared__ float shared[];
+    SHARED(float, shared);
     float *mine = shared + (threadIdx.y * blockDim.x + threadIdx.x) * N;
     for (int s = 0; s < S; s++) {
         __syncthreads();

@@ -30,7 +30,7 @@ __device__ void predicted_classes(const T *scores, unsigned *ys, int chunks, int
 template <typename T>
 __device__ void confusion_counts(const T *scores, const void *labels, unsigned *counts, int bytes, int chunks,
                                  int pixels, int classes, long ignore) {
-    extern __shared__ unsigned cells[];
+    SHARED(unsigned, cells);
     const Place at = place(chunks);
     const T *image = scores + (long)at.image * classes * pixels;
     const int strays = classes * classes;

@@ -169,7 +169,7 @@ FOR_VECTORS(head_gradient, HEAD_GRADIENT_PARAMETERS, (grads, weight, x_grads, im
 template <typename T>
 __device__ void head_weight(const float *grads, const T *xs, float *partial, int images, int pixels, int channels,
                             int classes) {
-    extern __shared__ float shared[];
+    SHARED(float, shared);
     const int channel = threadIdx.x, width = channels + 1;
     float sums[MOST] = {};
     const unsigned all = images * pixels, chunk = (all + gridDim.x - 1) / gridDim.x;

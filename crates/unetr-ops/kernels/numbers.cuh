@@ -3,6 +3,11 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+// Shared memory of a size that the launch chooses.
+#ifndef SIMULATED
+#define SHARED(T, NAME) extern __shared__ T NAME[]
+#endif
+
 typedef __nv_bfloat16 bf16;
 typedef __half f16;
 

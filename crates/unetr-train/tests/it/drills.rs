@@ -1,9 +1,11 @@
-//! What goes wrong in long runs: samples that can't be read, full disks, a second process, old files.
+//! What goes wrong in long runs: samples that can't be read, full disks, a second process, old files,
+//! clocks that jump.
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use candle_core::{DType, Device};
 use unetr_data::{
@@ -12,7 +14,7 @@ use unetr_data::{
 use unetr_model::{Parameters, Unetr, UnetrConfig};
 use unetr_train::{
     Adam, AdamConfig, Checkpoints, Error, Objective, Outcome, Retention, RunLock, Schedule,
-    StopSignal, SumLoss, Trainer,
+    StopSignal, SumLoss, Trainer, TrainerConfig,
 };
 
 use crate::trainer::{BATCHES, SIZE, Setup, Squares, StopAfter, epochs};
@@ -110,6 +112,62 @@ fn what_cannot_be_written_ends_the_run_and_leaves_the_other_checkpoints() {
     assert!(matches!(error, Error::FileName { .. }), "{error}");
     let checkpoints = Checkpoints::open(folder.path(), Retention::default()).unwrap();
     assert_eq!(checkpoints.last(), None);
+}
+
+/// Sets when everything in a folder was last changed.
+fn date(folder: &Path, time: SystemTime) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            date(&path, time);
+        } else {
+            let file = std::fs::File::options().append(true).open(&path).unwrap();
+            file.set_modified(time).unwrap();
+        }
+    }
+}
+
+/// After a clock has jumped, the last checkpoint may look older than the ones before, or as if it came
+/// from the future.
+#[test]
+fn a_clock_that_jumps_changes_nothing() {
+    let whole = Setup::new(1);
+    let config = TrainerConfig {
+        save_every_steps: Some(1),
+        ..epochs(2)
+    };
+    whole
+        .trainer(SumLoss::tutorial(), config.clone())
+        .fit(&whole.train)
+        .unwrap();
+
+    let century = Duration::from_secs(100 * 365 * 24 * 3600);
+    for last in [SystemTime::now() + century, SystemTime::UNIX_EPOCH] {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = StopSignal::default();
+        let first = Setup::new(1);
+        let step = BATCHES + 1;
+        let mut trainer = first
+            .recorded(folder.path(), config.clone())
+            .callback(Box::new(StopAfter(step, stop.clone())))
+            .stop_signal(stop);
+        trainer.fit(&first.train).unwrap();
+        let saved = trainer.saved().unwrap();
+        assert!(saved.best().is_some());
+        let newest = saved.last().unwrap().path().to_owned();
+        drop(trainer);
+        date(folder.path(), SystemTime::now());
+        date(&newest, last);
+
+        let second = Setup::new(2);
+        let mut trainer = second.recorded(folder.path(), config.clone()).resume();
+        assert_eq!(trainer.saved().unwrap().last().unwrap().step(), step);
+        assert_eq!(trainer.fit(&second.train).unwrap(), Outcome::Finished);
+        assert!(second.values() == whole.values());
+    }
 }
 
 const FOLDER: &str = "UNETR_TEST_FULL_DISK";
