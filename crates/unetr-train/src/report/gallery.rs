@@ -1,5 +1,5 @@
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,6 @@ use super::predictions::{cells, check_sizes};
 use super::{Palette, PredictionSample};
 use crate::error::At;
 use crate::{Error, Result, files};
-
-const INDEX: &str = "gallery.json";
 
 /// A prediction and how good it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -195,7 +193,7 @@ impl Gallery {
             classes: classes.collect(),
             entries,
         };
-        files::write_json(&folder.join(INDEX), &gallery)?;
+        files::write_json(&Self::index(folder), &gallery)?;
         gallery.remove_others(folder)?;
         Ok(gallery)
     }
@@ -206,7 +204,7 @@ impl Gallery {
     /// When a file can't be read, `gallery.json` is no gallery, or a file it names is neither JPEG nor PNG.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let index = || files::read_json::<Self>(&folder.join(INDEX));
+        let index = || files::read_json::<Self>(&Self::index(folder));
         let mut gallery = index()?;
         loop {
             match gallery.clone().load(folder) {
@@ -236,6 +234,11 @@ impl Gallery {
     pub fn palette(&self) -> Palette {
         let classes = self.classes.iter();
         Palette::new(classes.map(|class| (class.name.clone(), Rgb(class.colour))))
+    }
+
+    /// The file about the pictures, which is written after them.
+    pub(super) fn index(folder: &Path) -> PathBuf {
+        folder.join("gallery.json")
     }
 
     /// With the bytes of the pictures.

@@ -331,6 +331,11 @@ fn what_is_missing_is_left_out_with_a_note() {
         );
         assert!(elements(root, "dl").is_empty());
     });
+    // As while the first gallery is being written.
+    fs::create_dir(run.gallery()).unwrap();
+    parse(&html(&[run.path()]), |root| {
+        assert!(text(root).contains("No pictures yet"));
+    });
     fs::remove_file(run.config()).unwrap();
     write_history(&run, 1);
     parse(&html(&[run.path()]), |root| {

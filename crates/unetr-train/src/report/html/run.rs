@@ -4,6 +4,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::status::Status;
+use crate::error::At;
 use crate::{
     Environment, Error, Evaluation, Gallery, History, HistoryFile, Result, RunFolder, Split, files,
 };
@@ -42,7 +43,10 @@ impl Run {
             environment: if_there(run.environment(), Environment::read)?,
             history,
             evaluation: if_there(run.evaluation(), Evaluation::read)?,
-            gallery: if_there(run.gallery(), Gallery::read)?,
+            // Its index is written last: without it, the first gallery is still being made.
+            gallery: if_there(Gallery::index(&run.gallery()), |_| {
+                Gallery::read(run.gallery())
+            })?,
         })
     }
 
@@ -58,7 +62,7 @@ impl Run {
 
 /// What is read from a file or folder, if that is there.
 fn if_there<T>(path: PathBuf, read: impl FnOnce(PathBuf) -> Result<T>) -> Result<Option<T>> {
-    if path.exists() {
+    if path.try_exists().at(&path)? {
         read(path).map(Some)
     } else {
         Ok(None)

@@ -33,9 +33,15 @@ pub(super) fn differing(runs: &[Run]) -> Markup {
     let configs = flat(runs);
     let mut keys: BTreeSet<&String> = configs.iter().flat_map(Flat::keys).collect();
     keys.retain(|key| {
-        configs
+        // A run without a configuration differs in nothing that is known.
+        let known = runs
             .iter()
-            .any(|config| config.get(*key) != configs[0].get(*key))
+            .zip(&configs)
+            .filter(|(run, _)| run.config.is_some());
+        let mut values = known.map(|(_, config)| config.get(*key));
+        values
+            .next()
+            .is_some_and(|first| values.any(|value| value != first))
     });
     html! {
         section {
