@@ -53,8 +53,9 @@ pub struct TrainerConfig {
     /// Reads the loss from the device every so many updates; 1 by default. Each reading waits for
     /// the device, which costs time on a GPU and none on a CPU.
     pub log_every: u64,
-    /// In what numbers the network multiplies; as they are by default. With [`Precision::Bf16`]
-    /// parameters, losses and the optimiser stay in f32.
+    /// In what numbers the network multiplies; as they are by default. Parameters, losses and the
+    /// optimiser stay in f32. With [`Precision::F16`] the loss is scaled by a factor that adapts itself,
+    /// and an update whose gradients are not finite is left out.
     pub precision: Precision,
 }
 
@@ -180,7 +181,15 @@ impl TrainerConfig {
 
     /// Whether the gradients of all parameters have to be there before an update.
     pub(super) fn collects_gradients(&self) -> bool {
-        self.accumulate > 1 || self.clip_norm.is_some() || self.clip_value.is_some()
+        self.accumulate > 1
+            || self.clip_norm.is_some()
+            || self.clip_value.is_some()
+            || self.scales_loss()
+    }
+
+    /// Whether the loss is multiplied before the backward pass, as f16 needs it.
+    pub(super) fn scales_loss(&self) -> bool {
+        self.precision == Precision::F16
     }
 
     /// Whether the epoch that is the `epoch`th, counted from 1, is followed by an evaluation.

@@ -174,6 +174,10 @@ impl<'a> Trainer<'a> {
         let state = &mut run.state;
         let mut gradients = Gradients::default();
         let (mut indices, mut values, mut direct) = (Vec::new(), Vec::new(), None);
+        let factor = match self.config.scales_loss() {
+            true => state.loss_scale.factor,
+            false => 1.,
+        };
         for part in 0..self.config.accumulate {
             let Some(batch) = batches.next() else { break };
             let batch = batch?.to_device(self.parameters.device())?;
@@ -187,7 +191,9 @@ impl<'a> Trainer<'a> {
             )?;
             indices.extend(batch.indices);
             values.push(value);
-            if self.config.collects_gradients() {
+            if self.config.scales_loss() {
+                gradients.add(&(loss * factor)?, self.parameters)?;
+            } else if self.config.collects_gradients() {
                 gradients.add(&loss, self.parameters)?;
             } else {
                 direct = Some(Update::Direct(loss));
@@ -200,7 +206,13 @@ impl<'a> Trainer<'a> {
         let learning_rate = self.schedule.lr(state.step);
         let update = match direct {
             Some(update) => update,
-            None => Update::Bounded(gradients.finish(&self.config, self.parameters)?),
+            None => {
+                let bounded = gradients.finish(&self.config, self.parameters, factor)?;
+                match !self.config.scales_loss() || state.loss_scale.accepts(bounded.norm) {
+                    true => Update::Bounded(bounded),
+                    false => Update::LeftOut,
+                }
+            }
         };
         run.monitor.push(Pending {
             epoch: state.loader.epoch + 1,

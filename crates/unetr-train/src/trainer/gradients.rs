@@ -37,12 +37,33 @@ impl Gradients {
 
     /// What is to be applied: gradients and their scale, so that together they are the mean over the
     /// batches within the bounds of the configuration; and the norm of the mean before it is bounded.
-    pub(super) fn finish(self, config: &TrainerConfig, parameters: &Parameters) -> Result<Bounded> {
+    /// The losses were multiplied with `factor`.
+    pub(super) fn finish(
+        self,
+        config: &TrainerConfig,
+        parameters: &Parameters,
+        factor: f64,
+    ) -> Result<Bounded> {
         let Some(mut gradients) = self.sum else {
             return Err(candle_core::Error::Msg("no batch has gradients".into()).into());
         };
         let parameters = parameters.trainable();
-        let mut scale = 1. / self.batches as f64;
+        let mut scale = 1. / (self.batches as f64 * factor);
+        let norm = |gradients: &GradStore| {
+            let of_all = parameters.iter().filter_map(|(_, p)| gradients.get(p));
+            global_norm(&of_all.collect::<Vec<_>>())
+        };
+        if factor != 1. {
+            // Before bounds hide what is not finite.
+            let norm = norm(&gradients)?;
+            if !norm.is_finite() {
+                return Ok(Bounded {
+                    gradients,
+                    scale,
+                    norm,
+                });
+            }
+        }
         if let Some(bound) = config.clip_value {
             for (_, parameter) in &parameters {
                 if let Some(gradient) = gradients.remove(parameter) {
@@ -52,8 +73,7 @@ impl Gradients {
             }
             scale = 1.;
         }
-        let of_all = parameters.iter().filter_map(|(_, p)| gradients.get(p));
-        let norm = scale * global_norm(&of_all.collect::<Vec<_>>())?;
+        let norm = scale * norm(&gradients)?;
         if let Some(bound) = config.clip_norm.filter(|&bound| norm > bound) {
             scale *= bound / norm;
         }
@@ -69,7 +89,7 @@ impl Gradients {
 pub(super) struct Bounded {
     gradients: GradStore,
     scale: f64,
-    norm: f64,
+    pub(super) norm: f64,
 }
 
 /// What the optimiser is given.
@@ -78,19 +98,22 @@ pub(super) enum Update {
     Direct(Tensor),
     /// Gradients that were looked at together.
     Bounded(Bounded),
+    /// Nothing: the gradients were too large for f16.
+    LeftOut,
 }
 
 impl Update {
     /// The norm of the gradients before they were bounded.
     pub(super) fn gradient_norm(&self) -> Option<f64> {
         match self {
-            Self::Direct(_) => None,
+            Self::Direct(_) | Self::LeftOut => None,
             Self::Bounded(bounded) => Some(bounded.norm),
         }
     }
 
     pub(super) fn apply(self, optimizer: &mut dyn Optimizer, learning_rate: f64) -> Result<()> {
         match self {
+            Self::LeftOut => Ok(()),
             Self::Direct(loss) => optimizer.minimise(&loss, learning_rate),
             Self::Bounded(Bounded {
                 gradients, scale, ..

@@ -8,6 +8,7 @@ mod evaluate;
 mod fit;
 mod forward;
 mod gradients;
+mod loss_scale;
 mod monitor;
 mod progress;
 mod resume;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use unetr_data::Position;
 use unetr_metrics::Average;
 
+use super::loss_scale::LossScale;
 use crate::{Checkpoint, Error, Result, Schedule, number};
 
 /// The first format, which counted batches.
@@ -38,6 +39,9 @@ pub(super) struct RunState {
     pub(super) means: BTreeMap<String, Average>,
     /// What early stopping knows.
     pub(super) patience: Patience,
+    /// Of gradients in f16.
+    #[serde(default)]
+    pub(super) loss_scale: LossScale,
     /// What the run is, by its settings.
     pub(super) run: Value,
 }
@@ -74,6 +78,7 @@ impl RunState {
             loader: Position::default(),
             means: BTreeMap::new(),
             patience: Patience::default(),
+            loss_scale: LossScale::default(),
             run,
         }
     }
@@ -93,6 +98,7 @@ impl RunState {
             },
             means: old.means,
             patience: Patience::default(),
+            loss_scale: LossScale::default(),
             run: json!({
                 "trainer": {"seed": old.seed},
                 "loader": {"batches": old.batches_per_epoch},

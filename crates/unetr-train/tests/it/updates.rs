@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 use unetr_data::{Compose, DataLoader, DataLoaderConfig, Normalize};
+use unetr_model::Precision;
 use unetr_train::{
-    Adam, AdamConfig, Callback, CrossEntropy, EarlyStopping, EmaConfig, Error, Outcome, Record,
-    Schedule, Split, StepReport, SumLoss, Trainer, TrainerConfig,
+    Adam, AdamConfig, Callback, CrossEntropy, EarlyStopping, EmaConfig, Error, Loss, LossValue,
+    Outcome, Record, Schedule, Split, StepReport, SumLoss, Trainer, TrainerConfig,
 };
 
 use crate::trainer::{BATCHES, Setup, Squares, epochs};
@@ -265,5 +266,43 @@ fn numbers_out_of_range_are_refused() {
     for (name, config) in wrong {
         let error = config.validate().unwrap_err().to_string();
         assert!(error.starts_with(name), "{error}");
+    }
+}
+
+/// A loss whose gradients are beyond f32 where it is scaled by 65,536, as large ones are beyond f16.
+#[derive(Debug)]
+struct Narrow;
+
+impl Loss for Narrow {
+    fn compute(&self, logits: &Tensor, labels: &Tensor) -> candle_core::Result<LossValue> {
+        let value = SumLoss::tutorial().compute(logits, labels)?;
+        let total = ((value.total / 1e34)? * 1e34)?;
+        Ok(LossValue { total, ..value })
+    }
+}
+
+#[test]
+fn an_update_in_f16_is_left_out_where_gradients_are_too_large() {
+    for clip_value in [None, Some(1.)] {
+        let setup = Setup::new(1);
+        let before = setup.values();
+        let notes = RefCell::new(Vec::new());
+        let config = TrainerConfig {
+            precision: Precision::F16,
+            max_steps: Some(3),
+            clip_value,
+            ..epochs(1)
+        };
+        let mut trainer = setup
+            .trainer(Narrow, config)
+            .callback(Box::new(Notes(&setup, &notes)));
+        trainer.fit(&setup.train).unwrap();
+        drop(trainer);
+        let notes = notes.into_inner();
+        assert!(notes[0] == (0., before));
+        for (note, earlier) in notes[1..].iter().zip(&notes) {
+            assert!(note.0 > 0. && note.0.is_finite(), "norm {}", note.0);
+            assert!(note.1 != earlier.1);
+        }
     }
 }
