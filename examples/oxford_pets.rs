@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example oxford_pets -- --data data/oxford_pets --download
 //!
-//! The defaults are the tutorial's; `--preset small --image-size 128` trains on a CPU.
+//! The defaults are the tutorial's; `--preset small --recipe small` trains on a CPU.
 
 #[allow(dead_code, reason = "every example uses a part of it")]
 mod common;
@@ -28,6 +28,14 @@ enum SplitKind {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum RecipeKind {
+    /// The tutorial's recipe and training transforms.
+    Tutorial,
+    /// Better for small networks from scratch: other losses, optimiser and batches, light transforms.
+    Small,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum Preset {
     Tutorial,
     Small,
@@ -47,6 +55,9 @@ struct Flags {
     split: SplitKind,
     #[arg(long, value_enum, default_value = "tutorial")]
     preset: Preset,
+    /// How it is trained; `--config` and `--transforms` come on top.
+    #[arg(long, value_enum, default_value = "tutorial")]
+    recipe: RecipeKind,
     /// Height and width that photos are resized to, a multiple of 16; the preset's by default.
     #[arg(long)]
     image_size: Option<usize>,
@@ -56,7 +67,7 @@ struct Flags {
     /// Learns factors of what the encoder blocks add, which start at this; none by default.
     #[arg(long)]
     layer_scale: Option<f64>,
-    /// The training transforms, as `{"steps": [..]}` in a JSON file; the tutorial's by default.
+    /// The training transforms, as `{"steps": [..]}` in a JSON file; the recipe's by default.
     #[arg(long)]
     transforms: Option<PathBuf>,
     #[command(flatten)]
@@ -89,12 +100,16 @@ fn main() -> Result<()> {
         ..cfg
     };
     cfg.validate()?;
+    let (recipe, transforms) = match flags.recipe {
+        RecipeKind::Tutorial => (Recipe::tutorial(), Compose::tutorial_train(cfg.image_size)),
+        RecipeKind::Small => (Recipe::small(), Compose::crop_and_flip(cfg.image_size)),
+    };
     let augment = match &flags.transforms {
         Some(path) => read_transforms(path)?,
-        None => Compose::tutorial_train(cfg.image_size),
+        None => transforms,
     };
     let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
-    common::train(&flags.settings, &Recipe::tutorial(), &cfg, &task)
+    common::train(&flags.settings, &recipe, &cfg, &task)
 }
 
 fn read_transforms(path: &Path) -> Result<Compose> {

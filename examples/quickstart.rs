@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/oxford_pets_sample");
     let pets = OxfordPets::open(root)?;
     let split = pets.official_split()?;
-    let augment = Compose::tutorial_train(cfg.image_size);
+    let augment = Compose::crop_and_flip(cfg.image_size);
     let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
     common::train(&settings, &Recipe::small(), &cfg, &task)
 }

@@ -56,6 +56,22 @@ impl Compose {
             .then(Normalize::default())
     }
 
+    /// Light training transforms for networks that are not trained for long: crop 70 to 100 % of the area
+    /// and resize, mirror (50 %), normalise.
+    ///
+    /// `image_size` is height and width.
+    pub fn crop_and_flip(image_size: [usize; 2]) -> Self {
+        Self::default()
+            .then(RandomResizedCrop {
+                scale: [0.7, 1.0],
+                ..RandomResizedCrop::new(image_size)
+            })
+            .then(HorizontalFlip {
+                p: Probability::HALF,
+            })
+            .then(Normalize::default())
+    }
+
     /// The tutorial's validation transforms: resize and normalise.
     ///
     /// `image_size` is height and width.

@@ -23,8 +23,10 @@ fn files_hold_recipes() {
     std::fs::write(&json, serde_json::to_vec(&recipe).unwrap()).unwrap();
     assert_eq!(Recipe::read(&json).unwrap(), recipe);
     let toml = folder.path().join("recipe.toml");
-    let text = "batch_size = 8\n[optimizer]\nkind = \"adamw\"\nweight_decay = 0.05\n\
-                [schedule]\nkind = \"cosine\"\n[trainer]\nepochs = 30\neval_every = 4\n";
+    let text = "batch_size = 8\nloss = [{ kind = \"cross_entropy\" }, \
+                { kind = \"tversky\", alpha = 1.0, beta = 1.0, region = \"batch\" }]\n\
+                [optimizer]\nkind = \"adamw\"\nweight_decay = 0.05\n\
+                [schedule]\nkind = \"cosine\"\n[trainer]\nepochs = 30\neval_every = 4\nclip_norm = 1.0\n";
     std::fs::write(&toml, text).unwrap();
     assert_eq!(Recipe::read(&toml).unwrap(), recipe);
 
