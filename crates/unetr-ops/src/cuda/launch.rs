@@ -59,7 +59,7 @@ impl From<bool> for Arg {
 
 impl From<usize> for Arg {
     fn from(value: usize) -> Self {
-        // A size that does not fit was refused by `launch` before: it checks the arrays.
+        // Arrays have fewer than 2^31 elements, which is checked where they are made.
         Self::Int(value as i32)
     }
 }

@@ -11,18 +11,19 @@
 //! Tokens make Candle go through the operations in the right order: all gradients are in a mailbox by
 //! the time it is opened.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+mod entries;
+mod links;
 
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor,
-    TensorId, bail,
-};
+use std::sync::{Arc, Mutex};
+
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::launch::suffix;
 use super::{Array, Launch, args, from_planes, launch};
-use crate::backward::{Use, collect};
 use crate::no_grad;
+use entries::{Entry, Mailbox, find, leave, lock, register};
+pub(crate) use entries::{alias, is_map};
+use links::{Join, Link, Links, Reveal, Slots, only_on_cuda, token};
 
 /// The backward pass of an operation.
 pub(crate) trait Operation: Send + Sync + 'static {
@@ -57,53 +58,6 @@ pub(crate) enum Order {
     Map,
 }
 
-type Mailbox = Arc<Mutex<Option<Array>>>;
-
-/// An operation whose result is in the graph.
-struct Entry {
-    token: Tensor,
-    mailbox: Mailbox,
-    /// The result and its views.
-    ids: Mutex<Vec<TensorId>>,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let mut entries = lock(&ENTRIES);
-        for id in lock(&self.ids).drain(..) {
-            entries.remove(&id);
-        }
-    }
-}
-
-/// Operations by the ids of their results, and how those lie in memory.
-type Entries = HashMap<TensorId, (Weak<Entry>, Order)>;
-
-static ENTRIES: LazyLock<Mutex<Entries>> = LazyLock::new(Mutex::default);
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn find(tensor: &Tensor) -> Option<(Arc<Entry>, Order)> {
-    let entries = lock(&ENTRIES);
-    let (entry, order) = entries.get(&tensor.id())?;
-    Some((entry.upgrade()?, *order))
-}
-
-/// Makes a view of a result known, whose elements lie in memory as the result's do.
-pub(crate) fn alias(original: &Tensor, view: &Tensor, order: Order) {
-    if let Some((entry, _)) = find(original) {
-        lock(&entry.ids).push(view.id());
-        lock(&ENTRIES).insert(view.id(), (Arc::downgrade(&entry), order));
-    }
-}
-
-/// Whether a tensor is a result whose channels are last in memory.
-pub(crate) fn is_map(tensor: &Tensor) -> bool {
-    find(tensor).is_some_and(|(_, order)| order == Order::Map)
-}
-
 /// The result of an operation as a tensor, differentiably if an argument is tracked.
 pub(crate) fn record(
     name: &'static str,
@@ -134,11 +88,7 @@ pub(crate) fn record(
         }
     }
     for pair in linked.chunks(2) {
-        let link = |(index, argument): (usize, &Tensor)| Link {
-            slots: slots.clone(),
-            index,
-            _use: Use::of(argument),
-        };
+        let link = |(index, argument): (usize, &Tensor)| Link::new(argument, index, &slots);
         token = match *pair {
             [first, second] => {
                 first
@@ -158,11 +108,7 @@ pub(crate) fn record(
         slots,
     };
     let token = token.apply_op1(node)?;
-    let entry = Arc::new(Entry {
-        token: token.clone(),
-        mailbox,
-        ids: Mutex::default(),
-    });
+    let entry = Arc::new(Entry::new(token.clone(), mailbox));
     let reveal = Reveal {
         name,
         entry: entry.clone(),
@@ -174,11 +120,6 @@ pub(crate) fn record(
     let view = in_order(result, order)?;
     register(&entry, &view, order);
     Ok(view)
-}
-
-fn register(entry: &Arc<Entry>, tensor: &Tensor, order: Order) {
-    lock(&entry.ids).push(tensor.id());
-    lock(&ENTRIES).insert(tensor.id(), (Arc::downgrade(entry), order));
 }
 
 /// A result in the shape that the outside sees.
@@ -197,9 +138,6 @@ enum Delivery {
     Slot(DType),
 }
 
-/// Gradients on their way to links.
-type Slots = Arc<Mutex<HashMap<usize, Tensor>>>;
-
 struct Node<O> {
     name: &'static str,
     op: O,
@@ -216,7 +154,8 @@ impl<O: Operation> Node<O> {
             bail!("{}: the result is not known", self.name);
         };
         let grads = match lock(&self.mailbox).take() {
-            Some(grads) => grads,
+            // Who uses a result may compute in another precision.
+            Some(grads) => grads.to_dtype(result.dtype())?,
             None => result.zeros_like()?,
         };
         let wanted: Vec<bool> = self
@@ -244,16 +183,6 @@ impl<O: Operation> Node<O> {
         }
         Ok(())
     }
-}
-
-/// Adds a gradient to those in a mailbox.
-fn leave(mailbox: &Mailbox, gradient: Array) -> Result<()> {
-    let mut mailbox = lock(mailbox);
-    *mailbox = Some(match mailbox.take() {
-        Some(sum) => sum.add(&gradient.to_dtype(sum.dtype())?)?,
-        None => gradient,
-    });
-    Ok(())
 }
 
 impl Gradient {
@@ -298,15 +227,6 @@ fn planes(array: &Array) -> Result<Array> {
     Ok(ys)
 }
 
-/// A number that nobody reads.
-fn token(storage: &CudaStorage) -> Result<(CudaStorage, Shape)> {
-    Array::empty(&storage.device, DType::F32, [1])?.into_storage()
-}
-
-fn only_on_cuda<T>(name: &str) -> Result<T> {
-    bail!("{name} is for tensors on a GPU")
-}
-
 impl<O: Operation> CustomOp1 for Node<O> {
     fn name(&self) -> &'static str {
         self.name
@@ -323,177 +243,5 @@ impl<O: Operation> CustomOp1 for Node<O> {
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         self.deliver()?;
         Ok(Some(grad.clone()))
-    }
-}
-
-/// From an operation's token to its result.
-struct Reveal {
-    name: &'static str,
-    entry: Arc<Entry>,
-    result: Mutex<Option<Array>>,
-}
-
-impl CustomOp1 for Reveal {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        only_on_cuda(self.name)
-    }
-
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        match lock(&self.result).take() {
-            Some(result) => result.into_storage(),
-            None => bail!("{}: the result has been taken before", self.name),
-        }
-    }
-
-    fn bwd(&self, token: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        leave(&self.entry.mailbox, Array::of(grad)?)?;
-        Ok(Some(token.detach()))
-    }
-}
-
-/// Hangs an operation on one before it.
-struct Join;
-
-impl CustomOp2 for Join {
-    fn name(&self) -> &'static str {
-        "join"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        only_on_cuda("join")
-    }
-
-    fn cuda_fwd(
-        &self,
-        storage: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        token(storage)
-    }
-
-    fn bwd(
-        &self,
-        _: &Tensor,
-        chain: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((Some(grad.clone()), chain.track_op().then(|| grad.clone())))
-    }
-}
-
-/// Hangs an operation on an argument that Candle knows.
-struct Link {
-    slots: Slots,
-    index: usize,
-    _use: Option<Use>,
-}
-
-impl CustomOp2 for Link {
-    fn name(&self) -> &'static str {
-        "link"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        only_on_cuda("link")
-    }
-
-    fn cuda_fwd(
-        &self,
-        storage: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        token(storage)
-    }
-
-    fn bwd(
-        &self,
-        argument: &Tensor,
-        chain: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((self.take(argument)?, onwards(chain, grad)))
-    }
-}
-
-impl Link {
-    /// The gradient of the argument, unless somebody collects those of variables.
-    fn take(&self, argument: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = lock(&self.slots).remove(&self.index);
-        match gradient {
-            Some(gradient) => collect(argument, gradient),
-            None => Ok(None),
-        }
-    }
-}
-
-/// What a token gets.
-fn onwards(token: &Tensor, grad: &Tensor) -> Option<Tensor> {
-    token.track_op().then(|| grad.clone())
-}
-
-/// Hangs an operation on two arguments that Candle knows.
-struct Links(Link, Link);
-
-impl CustomOp3 for Links {
-    fn name(&self) -> &'static str {
-        "links"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        only_on_cuda("links")
-    }
-
-    fn cuda_fwd(
-        &self,
-        storage: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        token(storage)
-    }
-
-    fn bwd(
-        &self,
-        first: &Tensor,
-        second: &Tensor,
-        chain: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (of_first, of_second) = (self.0.take(first)?, self.1.take(second)?);
-        Ok((of_first, of_second, onwards(chain, grad)))
     }
 }
