@@ -1,4 +1,4 @@
-use candle_core::{DType, Result};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::launch::suffix;
 use super::{Array, Launch, args, launch};
@@ -37,14 +37,9 @@ impl Array {
         Ok(sum)
     }
 
-    /// Zeros.
+    /// Zeros of the same shape and type.
     pub(crate) fn zeros_like(&self) -> Result<Self> {
-        // No number of any type is other than zero when all its bits are; the kernel casts from f32.
-        let zero = candle_core::Tensor::zeros(
-            self.dims(),
-            self.dtype(),
-            &candle_core::Device::Cuda(self.device().clone()),
-        )?;
-        Self::of(&zero)
+        let device = Device::Cuda(self.device().clone());
+        Self::of(&Tensor::zeros(self.dims(), self.dtype(), &device)?)
     }
 }
