@@ -4,7 +4,7 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::launch::suffix;
-use super::rows::weight_gradient;
+use super::rows::{parameter, weight_gradient};
 use super::{Array, Launch, Map, args, gemm, launch};
 use crate::Precision;
 
@@ -32,7 +32,7 @@ impl Conv {
     pub(crate) fn new(weight: &Tensor, precision: Precision) -> Result<Self> {
         let (outputs, inputs, kernel, _) = weight.dims4()?;
         Ok(Self {
-            weight: Array::of(weight)?.to_dtype(DType::F32)?,
+            weight: parameter(weight)?,
             outputs,
             inputs,
             kernel,

@@ -1,4 +1,4 @@
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor};
 
 use super::graph::{Gradient, Operation, Pass};
 use super::launch::{Arg, suffix, vectors};
@@ -105,27 +105,16 @@ impl Operation for Head {
             }
             false => None,
         };
-        let sums = self
-            .sums(&grads)?
-            .reshape([1, self.classes, map.channels + 1]);
-        let Some(both) = split_last(&sums)? else {
-            bail!("a head without classes");
-        };
-        let weight = both.0.reshape([self.classes, map.channels, 1, 1]);
+        // Rows of the matrix, each with its number of the bias behind it.
+        let rows = [1, 1, self.classes, map.channels + 1];
+        let sums = Map::new(self.sums(&grads)?, rows);
+        let dims = [self.classes, map.channels, 1, 1];
+        let weight = sums.channels(0, map.channels)?.array.into_shape(dims);
         let mut gradients = vec![of_input, Some(Gradient::Rows(weight))];
         if self.bias.is_some() {
-            gradients.push(Some(Gradient::Rows(both.1)));
+            let bias = sums.channels(map.channels, 1)?.array;
+            gradients.push(Some(Gradient::Rows(bias.into_shape([self.classes]))));
         }
         Ok(gradients)
     }
-}
-
-/// All columns but the last, and the last.
-fn split_last(sums: &Array) -> Result<Option<(Array, Array)>> {
-    let &[_, rows, width] = sums.dims() else {
-        return Ok(None);
-    };
-    let map = Map::new(sums.clone(), [1, 1, rows, width]);
-    let (first, last) = (map.channels(0, width - 1)?, map.channels(width - 1, 1)?);
-    Ok(Some((first.array, last.array.reshape([rows]))))
 }

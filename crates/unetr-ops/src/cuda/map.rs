@@ -54,12 +54,9 @@ impl Map {
         if last.is_contiguous() && padded == channels {
             return Ok(Self::new(Array::of(&last)?.to_dtype(dtype)?, dims));
         }
-        let xs = Array::of(xs)?;
-        let ys = Array::empty(xs.device(), dtype, dims)?;
-        let kernel = format!("channels_last_{}_{}", suffix(xs.dtype()), suffix(dtype));
-        let args = args![&xs, &ys, batch, channels, height * width, padded];
-        launch(xs.device(), "maps", &kernel, Launch::each(ys.count()), args)?;
-        Ok(Self::new(ys, dims))
+        let planes = [batch, channels, height * width];
+        let last = channels_last(&Array::of(xs)?, planes, padded, dtype)?;
+        Ok(Self::new(last, dims))
     }
 
     /// The first `channels` of the map.
@@ -128,9 +125,19 @@ pub(crate) fn reorder(
     [batch, rows, columns]: [usize; 3],
     dtype: DType,
 ) -> Result<Array> {
-    let ys = Array::empty(array.device(), dtype, [batch, columns, rows])?;
+    channels_last(array, [batch, rows, columns], rows, dtype)
+}
+
+/// `[batch, channels, pixels]` as `[batch, pixels, padded]` in a type, with zeros behind the channels.
+fn channels_last(
+    array: &Array,
+    [batch, channels, pixels]: [usize; 3],
+    padded: usize,
+    dtype: DType,
+) -> Result<Array> {
+    let ys = Array::empty(array.device(), dtype, [batch, pixels, padded])?;
     let kernel = format!("channels_last_{}_{}", suffix(array.dtype()), suffix(dtype));
-    let args = args![array, &ys, batch, rows, columns, rows];
+    let args = args![array, &ys, batch, channels, pixels, padded];
     launch(
         array.device(),
         "maps",

@@ -1,8 +1,9 @@
 //! Instance normalisation of maps, with the sum and the leaky ReLU that follow it.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{CudaDevice, DType, Result};
 
-use super::launch::vectors;
+use super::launch::{Arg, suffix, vectors};
+use super::rows::parameter;
 use super::{Array, Launch, Map, args, launch};
 use crate::Affine;
 
@@ -65,14 +66,10 @@ impl Division {
             kernel: format!("{kernel}_{suffix}"),
         }
     }
-}
 
-fn affine(parameters: Option<Affine<'_>>) -> Result<[Option<Array>; 2]> {
-    let array = |tensor: &Tensor| Array::of(tensor)?.to_dtype(DType::F32);
-    Ok(match parameters {
-        Some(Affine { weight, bias }) => [Some(array(weight)?), Some(array(bias)?)],
-        None => [None, None],
-    })
+    fn run(&self, device: &CudaDevice, args: &[Arg]) -> Result<()> {
+        launch(device, "channel_norm", &self.kernel, self.launch, args)
+    }
 }
 
 impl Normed {
@@ -87,14 +84,11 @@ impl Normed {
         )?;
         let (pixels, channels) = (map.pixels(), map.channels);
         let arguments = args![&map.array, &partial, pixels, channels];
-        launch(
-            &device,
-            "channel_norm",
-            &division.kernel,
-            division.launch,
-            arguments,
-        )?;
-        let [weight, bias] = affine(parameters)?;
+        division.run(&device, arguments)?;
+        let (weight, bias) = match parameters {
+            Some(Affine { weight, bias }) => (Some(parameter(weight)?), Some(parameter(bias)?)),
+            None => (None, None),
+        };
         let statistics = Array::empty(&device, DType::F32, [4, map.batch, channels])?;
         let arguments = args![
             &map.array,
@@ -108,10 +102,7 @@ impl Normed {
             channels,
             eps
         ];
-        let kernel = format!(
-            "norm_statistics_{}",
-            super::launch::suffix(map.array.dtype())
-        );
+        let kernel = format!("norm_statistics_{}", suffix(map.array.dtype()));
         launch(
             &device,
             "channel_norm",
@@ -140,15 +131,7 @@ impl Normed {
             map.channels,
             slope
         ];
-        let division = Division::new(map, "norm_apply");
-        let device = map.array.device();
-        launch(
-            device,
-            "channel_norm",
-            &division.kernel,
-            division.launch,
-            arguments,
-        )?;
+        Division::new(map, "norm_apply").run(map.array.device(), arguments)?;
         Ok(result)
     }
 
@@ -182,13 +165,7 @@ impl Normed {
             channels,
             slope
         ];
-        launch(
-            device,
-            "channel_norm",
-            &division.kernel,
-            division.launch,
-            arguments,
-        )?;
+        division.run(device, arguments)?;
         let totals = Array::empty(device, DType::F32, [map.batch, 3, channels])?;
         let arguments = args![&partial, &totals, map.batch, division.chunks, channels];
         let warps = Launch::rows(totals.count());
@@ -237,14 +214,7 @@ impl Normed {
             channels,
             slope
         ];
-        let division = Division::new(map, "norm_gradient_apply");
-        launch(
-            device,
-            "channel_norm",
-            &division.kernel,
-            division.launch,
-            arguments,
-        )?;
+        Division::new(map, "norm_gradient_apply").run(device, arguments)?;
         Ok(Gradients {
             input,
             shortcut: of_shortcut,

@@ -17,6 +17,15 @@ fn shape(xs: &Array) -> (usize, usize) {
     (xs.count() / width, width)
 }
 
+/// The dimensions of an array whose rows have another width.
+fn with_width(xs: &Array, width: usize) -> Vec<usize> {
+    let mut dims = xs.dims().to_vec();
+    if let Some(last) = dims.last_mut() {
+        *last = width;
+    }
+    dims
+}
+
 /// A layer normalisation that has been computed.
 #[derive(Debug)]
 pub(crate) struct LayerNorm {
@@ -165,10 +174,7 @@ impl Layer {
             false,
             self.precision,
         )?;
-        let mut dims = xs.dims().to_vec();
-        dims.pop();
-        dims.push(outputs);
-        Ok(ys.reshape(dims))
+        Ok(ys.into_shape(with_width(xs, outputs)))
     }
 
     /// `x · Wᵀ + b + residual`
@@ -191,10 +197,7 @@ impl Layer {
             false,
             self.precision,
         )?;
-        let mut dims = grads.dims().to_vec();
-        dims.pop();
-        dims.push(inputs);
-        Ok(x_grads.reshape(dims))
+        Ok(x_grads.into_shape(with_width(grads, inputs)))
     }
 
     /// In f32.

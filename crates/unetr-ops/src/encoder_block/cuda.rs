@@ -1,10 +1,8 @@
-use std::sync::{Mutex, PoisonError};
-
 use candle_core::{DType, Result, Tensor};
 
 use super::{Dense, EncoderBlock, Keep, OP};
 use crate::Gelu;
-use crate::cuda::graph::{self, Gradient, Operation, Order, Pass};
+use crate::cuda::graph::{self, Gradient, Kept, Operation, Order, Pass};
 use crate::cuda::rows::{
     Heads, Layer, LayerNorm, bias_gelu, bias_gelu_backward, layer_norm_backward, parameter,
 };
@@ -40,11 +38,11 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
         },
         gelu: block.gelu,
         eps: block.eps,
-        kept: Mutex::default(),
+        kept: Kept::default(),
     };
     let (result, kept) = op.forward()?;
     if block.keep == Keep::Activations {
-        *op.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        op.kept.set(kept);
     }
     graph::record(OP, &arguments, result, Order::Rows, op)
 }
@@ -64,11 +62,11 @@ struct Block {
     heads: Heads,
     gelu: Gelu,
     eps: f64,
-    kept: Mutex<Option<Kept>>,
+    kept: Kept<Intermediates>,
 }
 
 /// What is expensive to compute again.
-struct Kept {
+struct Intermediates {
     /// `[rows, 2]`, of the first normalisation
     statistics1: Array,
     /// `[3, batch · heads, tokens, size]`
@@ -83,7 +81,7 @@ struct Kept {
 }
 
 impl Block {
-    fn forward(&self) -> Result<(Array, Kept)> {
+    fn forward(&self) -> Result<(Array, Intermediates)> {
         let norm1 = LayerNorm::new(&self.xs, &self.norm1.0, &self.norm1.1, self.eps)?;
         let packed = self.qkv.product(&norm1.result)?;
         let qkv = self.heads.split(&packed, self.qkv.bias())?;
@@ -94,7 +92,7 @@ impl Block {
         let hidden = self.linear1.product(&norm2.result)?;
         let active = bias_gelu(&hidden, self.linear1.bias(), self.gelu)?;
         let result = self.linear2.forward(&active, Some(&middle))?;
-        let kept = Kept {
+        let kept = Intermediates {
             statistics1: norm1.statistics(),
             qkv,
             mixed,
@@ -108,15 +106,7 @@ impl Block {
 
 impl Operation for Block {
     fn backward(&self, pass: Pass<'_>) -> Result<Vec<Option<Gradient>>> {
-        let kept = self
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let kept = match kept {
-            Some(kept) => kept,
-            None => self.forward()?.1,
-        };
+        let kept = self.kept.take_or(|| Ok(self.forward()?.1))?;
         let grads = pass.grads;
         let active = bias_gelu(&kept.hidden, self.linear1.bias(), self.gelu)?;
         let of_linear2 = layer_gradients(&self.linear2, grads, &active)?;

@@ -1,10 +1,8 @@
-use std::sync::{Mutex, PoisonError};
-
 use candle_core::{DType, Result, Tensor};
 
 use super::{NormedConv, OP, ResidualBlock};
 use crate::cuda::conv2d::{Conv, LANES};
-use crate::cuda::graph::{self, Gradient, Operation, Order, Pass};
+use crate::cuda::graph::{self, Gradient, Kept, Operation, Order, Pass};
 use crate::cuda::norm::{Normed, Shortcut};
 use crate::cuda::{Array, Map, numbers};
 use crate::{Affine, Precision};
@@ -43,10 +41,10 @@ pub(super) fn residual_block(inputs: &[&Tensor], block: &ResidualBlock<'_>) -> R
             .transpose()?,
         eps: block.eps,
         slope: block.negative_slope,
-        kept: Mutex::default(),
+        kept: Kept::default(),
     };
     let (result, kept) = op.forward()?;
-    *op.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    op.kept.set(kept);
     graph::record(OP, &arguments, result.array, Order::Map, op)
 }
 
@@ -97,18 +95,18 @@ struct Block {
     shortcut: Option<Layer>,
     eps: f64,
     slope: f64,
-    kept: Mutex<Option<Kept>>,
+    kept: Kept<Intermediates>,
 }
 
 /// What the convolutions give, and its statistics.
-struct Kept {
+struct Intermediates {
     first: Normed,
     second: Normed,
     shortcut: Option<Normed>,
 }
 
 impl Block {
-    fn forward(&self) -> Result<(Map, Kept)> {
+    fn forward(&self) -> Result<(Map, Intermediates)> {
         let inputs: Vec<&Map> = self.inputs.iter().collect();
         let first = self.first.forward(&inputs, self.eps)?;
         let active = first.apply(Shortcut::None, self.slope)?;
@@ -118,7 +116,7 @@ impl Block {
             Some(layer) => Some(layer.forward(&inputs, self.eps)?),
             None => None,
         };
-        let kept = Kept {
+        let kept = Intermediates {
             first,
             second,
             shortcut,
@@ -131,7 +129,7 @@ impl Block {
     /// Calls `f` with what is added before the last activation.
     fn with_shortcut<R>(
         &self,
-        kept: &Kept,
+        kept: &Intermediates,
         f: impl FnOnce(Shortcut<'_>) -> Result<R>,
     ) -> Result<R> {
         match &kept.shortcut {
@@ -143,15 +141,7 @@ impl Block {
 
 impl Operation for Block {
     fn backward(&self, pass: Pass<'_>) -> Result<Vec<Option<Gradient>>> {
-        let kept = self
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let kept = match kept {
-            Some(kept) => kept,
-            None => self.forward()?.1,
-        };
+        let kept = self.kept.take_or(|| Ok(self.forward()?.1))?;
         let inputs: Vec<&Map> = self.inputs.iter().collect();
         let Map {
             batch,

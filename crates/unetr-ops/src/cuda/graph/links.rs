@@ -88,7 +88,7 @@ impl CustomOp2 for Join {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((Some(grad.clone()), chain.track_op().then(|| grad.clone())))
+        Ok((Some(grad.clone()), onwards(chain, grad)))
     }
 }
 

@@ -40,6 +40,28 @@ pub(crate) struct Pass<'a> {
     pub(crate) wanted: &'a [bool],
 }
 
+/// What a forward pass leaves to the backward pass, which takes it, so that memory falls while it goes
+/// on; nothing where it is to be computed again.
+pub(crate) struct Kept<T>(Mutex<Option<T>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Kept<T> {
+    pub(crate) fn set(&self, kept: T) {
+        *lock(&self.0) = Some(kept);
+    }
+
+    /// What is kept, or what `again` computes.
+    pub(crate) fn take_or(&self, again: impl FnOnce() -> Result<T>) -> Result<T> {
+        let kept = lock(&self.0).take();
+        kept.map_or_else(again, Ok)
+    }
+}
+
 /// The gradient of an argument.
 #[derive(Debug, Clone)]
 pub(crate) enum Gradient {
