@@ -4,22 +4,23 @@
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use candle_core::cuda_backend::DeviceId;
 use candle_core::cuda_backend::cudarc::driver::sys;
 use candle_core::{CudaDevice, Error, Result};
 
 use crate::PeakMemory;
 
 /// Devices whose pool keeps what is freed.
-static PREPARED: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
+static PREPARED: LazyLock<Mutex<HashSet<DeviceId>>> = LazyLock::new(Mutex::default);
 
 /// Tells the pool of a device to keep what is freed instead of giving it back to the system whenever
-/// the host waits for the device: the next step needs it again.
+/// the host waits for the device: the next step needs it again. Asks the driver once.
 pub(super) fn keep_freed(device: &CudaDevice) -> Result<()> {
-    let pool = pool(device)?;
     let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !prepared.insert(pool.addr()) {
+    if !prepared.insert(device.id()) {
         return Ok(());
     }
+    let pool = pool(device)?;
     let mut all = u64::MAX;
     // SAFETY: the pool is a device's, and the attribute is a u64.
     unsafe {
