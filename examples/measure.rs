@@ -34,7 +34,8 @@ use unetr::model::{
 };
 use unetr::ops::peak_memory;
 use unetr::train::{
-    Adam, AdamConfig, Loss, Optimizer, Schedule, SumLoss, Trainer, TrainerConfig, console_progress,
+    Adam, AdamConfig, Loss, MuonConfig, Optimizer, OptimizerConfig, ParameterGroups, Schedule,
+    SumLoss, Trainer, TrainerConfig, console_progress,
 };
 
 use common::PrecisionKind;
@@ -53,7 +54,7 @@ struct Flags {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// Updates: forward, loss, backward and Adam.
+    /// Updates: forward, loss, backward and optimiser.
     #[command(alias = "train")]
     TrainStep(Network),
     /// The forward pass in evaluation.
@@ -100,11 +101,21 @@ struct Network {
     /// Computes the transformer's blocks again in the backward pass, for less memory.
     #[arg(long)]
     recompute: bool,
+    /// Of training.
+    #[arg(long, value_enum, default_value = "adam")]
+    optimizer: OptimizerKind,
     #[arg(long, value_enum, default_value = "f32")]
     precision: PrecisionKind,
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum OptimizerKind {
+    Adam,
+    Muon,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
@@ -231,12 +242,16 @@ fn train(network: Network, start: Instant) -> Result<()> {
         parameters,
         ..
     } = &prepared;
-    let mut adam = Adam::new(parameters.trainable(), AdamConfig::default())?;
+    let optimizer = match prepared.case.optimizer {
+        OptimizerKind::Adam => OptimizerConfig::Adam(AdamConfig::default()),
+        OptimizerKind::Muon => OptimizerConfig::Muon(MuonConfig::default()),
+    };
+    let mut optimizer = optimizer.build(parameters.trainable(), &ParameterGroups::default())?;
     prepared.measure("train", start, |step| {
         let mode = Mode::Train { seed: step as u64 };
         let logits = with_precision(prepared.precision, || prepared.model.forward(images, mode))?;
         let loss = SumLoss::tutorial().compute(&logits, masks)?.total;
-        adam.minimise(&loss, 0.003)?;
+        optimizer.minimise(&loss, 0.003)?;
         Ok(Some(loss))
     })
 }

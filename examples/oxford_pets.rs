@@ -67,6 +67,10 @@ struct Flags {
     /// Learns factors of what the encoder blocks add, which start at this; none by default.
     #[arg(long)]
     layer_scale: Option<f64>,
+    /// Heads that teach the transformer in training, see `UnetrConfig::auxiliary_heads`; of the small
+    /// recipe they are part.
+    #[arg(long)]
+    auxiliary_heads: bool,
     /// The training transforms, as `{"steps": [..]}` in a JSON file; the recipe's by default.
     #[arg(long)]
     transforms: Option<PathBuf>,
@@ -97,6 +101,7 @@ fn main() -> Result<()> {
     let cfg = UnetrConfig {
         stochastic_depth: flags.stochastic_depth.unwrap_or(cfg.stochastic_depth),
         layer_scale: flags.layer_scale.or(cfg.layer_scale),
+        auxiliary_heads: flags.auxiliary_heads || matches!(flags.recipe, RecipeKind::Small),
         ..cfg
     };
     cfg.validate()?;

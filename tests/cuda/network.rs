@@ -102,7 +102,8 @@ fn rounding(dtype: DType, expected: &[(String, Tensor)]) -> Vec<f32> {
     let cpu = Network::new(&Device::Cpu);
     for (_, var) in cpu.parameters.trainable() {
         let rounded = var.as_detached_tensor().to_dtype(dtype).unwrap();
-        var.set(&rounded.to_dtype(DType::F32).unwrap()).unwrap();
+        let rounded = rounded.to_dtype(DType::F32).unwrap();
+        var.set(&rounded.copy().unwrap()).unwrap();
     }
     let found = step(&cpu, &Device::Cpu, Precision::Full);
     let pairs = found.iter().zip(expected);

@@ -25,7 +25,7 @@ pub use config::{
 };
 pub use error::ModelError;
 pub use layers::{Bias, Conv2d, ConvTranspose2d, LayerNorm, Linear, Norm};
-pub use model::SegmentationModel;
+pub use model::{SegmentationModel, TrainingOutput};
 pub use parameters::{LoadReport, Parameters, ShapeMismatch, init};
 pub use unetr::Unetr;
 pub use unetr_ops::{Gelu, Keep, Mode, Precision, no_grad, with_precision};

@@ -12,4 +12,29 @@ pub trait SegmentationModel: Send + Sync {
     /// # Errors
     /// When the images are not what the network takes.
     fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor>;
+
+    /// The scores of a batch of images, and what auxiliary heads tell that only training has: none
+    /// unless the network says otherwise.
+    ///
+    /// # Shapes
+    /// - `images`: `[batch, channels, height, width]`
+    ///
+    /// # Errors
+    /// When the images are not what the network takes.
+    fn forward_training(&self, images: &Tensor, mode: Mode) -> Result<TrainingOutput> {
+        Ok(TrainingOutput {
+            logits: self.forward(images, mode)?,
+            auxiliary: Vec::new(),
+        })
+    }
+}
+
+/// What a network gives in training.
+#[derive(Debug, Clone)]
+pub struct TrainingOutput {
+    /// `[batch, classes, height, width]`
+    pub logits: Tensor,
+    /// `[batch, classes, rows, columns]` each: logits of a coarser map, whose cells are parts of the image
+    /// of one size.
+    pub auxiliary: Vec<Tensor>,
 }

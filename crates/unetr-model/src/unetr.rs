@@ -3,8 +3,8 @@ use candle_nn::VarBuilder;
 use unetr_ops::{Conv2dConfig, Keep, Mode, tokens_to_map};
 
 use crate::blocks::{PrUpBlock, UnetBlock, UpBlock, Vit, VitOutput};
-use crate::layers::{Bias, Conv2d};
-use crate::{ModelError, SegmentationModel, UnetrConfig};
+use crate::layers::{Bias, Conv2d, Linear};
+use crate::{ModelError, SegmentationModel, TrainingOutput, UnetrConfig};
 
 /// The UNETR segmentation network: the hidden states of a Vision Transformer are brought to the
 /// resolutions of a U-Net, whose decoder merges them into logits at the image's resolution.
@@ -38,6 +38,8 @@ pub struct Unetr {
     decoder3: UpBlock,
     decoder2: UpBlock,
     out: Conv2d,
+    /// One for each thing that the decoder takes of the transformer, or none.
+    auxiliary_heads: Vec<Linear>,
 }
 
 impl Unetr {
@@ -61,6 +63,11 @@ impl Unetr {
             UpBlock::new(inputs, channels, &decoder, vb.pp(format!("decoder{i}")))
         };
         let point = Conv2dConfig::default();
+        let heads = if cfg.auxiliary_heads { 4 } else { 0 };
+        let head = |i| {
+            let vb = vb.pp(format!("auxiliary_heads.{i}"));
+            Linear::new(hidden, cfg.classes, Bias::Learned, vb)
+        };
         Ok(Self {
             cfg: cfg.clone(),
             vit: Vit::new(&cfg.vit(), vb.pp("vit"))?,
@@ -80,6 +87,7 @@ impl Unetr {
                 Bias::Learned,
                 vb.pp("out.conv.conv"),
             )?,
+            auxiliary_heads: (0..heads).map(head).collect::<Result<_>>()?,
         })
     }
 
@@ -103,25 +111,29 @@ impl Unetr {
     /// # Errors
     /// When the images are not of the configured size.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        let tokens = self.encode(images, mode)?;
+        self.decode(images, &tokens, mode)
+    }
+
+    /// The tokens that the decoder takes, shallow ones first.
+    fn encode(&self, images: &Tensor, mode: Mode) -> Result<[Tensor; 4]> {
         self.check(images)?;
         let VitOutput {
             normed,
             hidden_states,
         } = self.vit.forward(images, mode)?;
-        let [tap2, tap3, tap4] = self.cfg.taps();
+        let [tap2, tap3, tap4] = self.cfg.taps().map(|tap| hidden_states[tap].clone());
+        Ok([tap2, tap3, tap4, normed])
+    }
 
+    fn decode(&self, images: &Tensor, tokens: &[Tensor; 4], mode: Mode) -> Result<Tensor> {
+        let [tap2, tap3, tap4, normed] = tokens;
         let enc1 = self.encoder1.forward(images, mode)?;
-        let enc2 = self
-            .encoder2
-            .forward(&self.feature_map(&hidden_states[tap2])?, mode)?;
-        let enc3 = self
-            .encoder3
-            .forward(&self.feature_map(&hidden_states[tap3])?, mode)?;
-        let enc4 = self
-            .encoder4
-            .forward(&self.feature_map(&hidden_states[tap4])?, mode)?;
+        let enc2 = self.encoder2.forward(&self.feature_map(tap2)?, mode)?;
+        let enc3 = self.encoder3.forward(&self.feature_map(tap3)?, mode)?;
+        let enc4 = self.encoder4.forward(&self.feature_map(tap4)?, mode)?;
 
-        let dec4 = self.feature_map(&normed)?;
+        let dec4 = self.feature_map(normed)?;
         let dec3 = self.decoder5.forward(&dec4, &enc4, mode)?;
         let dec2 = self.decoder4.forward(&dec3, &enc3, mode)?;
         let dec1 = self.decoder3.forward(&dec2, &enc2, mode)?;
@@ -151,6 +163,21 @@ impl Unetr {
 impl SegmentationModel for Unetr {
     fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
         Unetr::forward(self, images, mode)
+    }
+
+    /// With [`UnetrConfig::auxiliary_heads`], also what each of the four things that the decoder takes of
+    /// the transformer tells about the classes of a patch: without a head of its own, a transformer from
+    /// scratch learns through a deep decoder alone, and slowly (deep supervision, Lee et al. 2014,
+    /// <https://arxiv.org/abs/1409.5185>).
+    fn forward_training(&self, images: &Tensor, mode: Mode) -> Result<TrainingOutput> {
+        let tokens = self.encode(images, mode)?;
+        let heads = self.auxiliary_heads.iter().zip(&tokens);
+        Ok(TrainingOutput {
+            logits: self.decode(images, &tokens, mode)?,
+            auxiliary: heads
+                .map(|(head, tokens)| self.feature_map(&head.forward(tokens)?))
+                .collect::<Result<_>>()?,
+        })
     }
 }
 

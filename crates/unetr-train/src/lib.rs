@@ -26,9 +26,9 @@ pub use loss::{
 pub use lr_finder::{LrFinderConfig, LrPoint, LrSweep, SweepEnd, find_learning_rate};
 pub use optimizer::{
     AdadeltaConfig, AdagradConfig, Adam, AdamConfig, AdamWConfig, AdamaxConfig, CandleAdamConfig,
-    CandleAdamWConfig, DecayKind, DecayOn, External, GroupRule, NAdamConfig, Optimizer,
-    OptimizerConfig, ParameterGroups, ParameterSettings, RAdamConfig, RmsPropConfig, SgdConfig,
-    Training,
+    CandleAdamWConfig, DecayKind, DecayOn, External, GroupRule, Muon, MuonConfig, NAdamConfig,
+    Optimizer, OptimizerConfig, ParameterGroups, ParameterSettings, RAdamConfig, RmsPropConfig,
+    SgdConfig, Training,
 };
 pub use recipe::Recipe;
 pub use report::{

@@ -22,6 +22,7 @@ impl UnetrConfig {
             projection_dropout: 0.,
             stochastic_depth: 0.,
             layer_scale: None,
+            auxiliary_heads: false,
             gelu: Gelu::Tanh,
             layer_norm_eps: 1e-6,
             qkv_bias: true,

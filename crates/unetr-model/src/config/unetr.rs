@@ -137,6 +137,10 @@ pub struct UnetrConfig {
     /// as if they were 1. CaiT takes 0.1 up to 18 blocks, 1e-5 for 24 and 1e-6 for more. See
     /// [`LayerScale`](crate::LayerScale).
     pub layer_scale: Option<f64>,
+    /// Whether the transformer learns from heads of its own too, which tell the classes of each patch from
+    /// what the decoder takes of it; only training uses them; default false. See
+    /// [`SegmentationModel::forward_training`](crate::SegmentationModel::forward_training).
+    pub auxiliary_heads: bool,
     /// Formula of the GELU; default tanh, as in Flax.
     pub gelu: Gelu,
     /// Epsilon of the layer normalisations; default 1e-6, as in Flax.

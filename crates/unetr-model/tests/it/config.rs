@@ -17,6 +17,7 @@ fn presets_are_valid_and_survive_json() {
             norm: NormConfig::BATCH_PYTORCH,
             stochastic_depth: 0.2,
             layer_scale: Some(1e-5),
+            auxiliary_heads: true,
             ..UnetrConfig::tiny()
         },
     ];
@@ -54,7 +55,7 @@ fn absent_fields_are_the_tutorials_and_unknown_ones_errors() {
 #[test]
 fn configurations_from_before_a_field_existed_are_read() {
     let mut old = serde_json::to_value(UnetrConfig::small()).unwrap();
-    for field in ["stochastic_depth", "layer_scale"] {
+    for field in ["stochastic_depth", "layer_scale", "auxiliary_heads"] {
         old.as_object_mut().unwrap().remove(field).unwrap();
     }
     let read: UnetrConfig = serde_json::from_value(old).unwrap();

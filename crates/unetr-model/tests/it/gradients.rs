@@ -121,6 +121,42 @@ fn every_parameter_has_a_finite_gradient_that_is_not_zero() {
 }
 
 #[test]
+fn auxiliary_heads_learn_and_leave_the_network_as_it_is() {
+    let without = UnetrConfig::tiny().with_image_size([32, 48]);
+    let with = UnetrConfig {
+        auxiliary_heads: true,
+        ..without.clone()
+    };
+    let (model, parameters) = build(&with);
+    let images = images(&with, 2);
+    let output = model.forward_training(&images, TRAIN).unwrap();
+    let (plain, _parameters) = build(&without);
+    assert_eq!(
+        distance(&output.logits, &plain.forward(&images, TRAIN).unwrap()),
+        0.
+    );
+    assert!(
+        plain
+            .forward_training(&images, TRAIN)
+            .unwrap()
+            .auxiliary
+            .is_empty()
+    );
+    assert_eq!(output.auxiliary.len(), 4);
+    let mut loss = Tensor::zeros((), DType::F32, &Device::Cpu).unwrap();
+    for logits in &output.auxiliary {
+        assert_eq!(logits.dims(), [2, 3, 2, 3]);
+        loss = (loss + logits.sqr().unwrap().sum_all().unwrap()).unwrap();
+    }
+    let gradients = loss.backward().unwrap();
+    for (name, var) in parameters.trainable() {
+        let learns = name.starts_with("vit.") || name.starts_with("auxiliary_heads.");
+        let size = gradients.get(&var).map_or(0., largest);
+        assert_eq!(size > 0., learns, "{name}: {size}");
+    }
+}
+
+#[test]
 fn images_of_a_batch_do_not_see_each_other() {
     let cfg = UnetrConfig::tiny().with_image_size([48, 32]);
     let (model, _parameters) = build(&cfg);

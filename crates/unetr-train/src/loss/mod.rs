@@ -1,5 +1,6 @@
 //! Losses: from logits and labels to one number, and the parts it is made of.
 
+mod auxiliary;
 mod config;
 mod cross_entropy;
 mod describe;
@@ -13,6 +14,7 @@ mod tversky;
 
 use candle_core::{Result, Tensor};
 
+pub(crate) use auxiliary::auxiliary_cross_entropy;
 pub use config::{LossConfig, LossKind, LossTerm};
 pub use cross_entropy::CrossEntropy;
 pub use dice::Dice;

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use unetr_model::Precision;
 
 use crate::Result;
-use crate::check::{check, check_part};
+use crate::check::{check, check_not_negative, check_part};
 
 /// The range and length of a search for the learning rate; the defaults are fastai's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct LrFinderConfig {
     pub divergence: f64,
     /// What dropout draws from; 0 by default.
     pub seed: u64,
+    /// Factor of the loss of each auxiliary head, as
+    /// [`TrainerConfig::auxiliary_weight`](crate::TrainerConfig::auxiliary_weight); 0.4 by default.
+    pub auxiliary_weight: f64,
     /// In what numbers the network multiplies; as they are by default.
     pub precision: Precision,
 }
@@ -33,6 +36,7 @@ impl Default for LrFinderConfig {
             smoothing: 0.98,
             divergence: 4.,
             seed: 0,
+            auxiliary_weight: 0.4,
             precision: Precision::Full,
         }
     }
@@ -53,6 +57,7 @@ impl LrFinderConfig {
         let what = "the number of learning rates";
         check(what, &self.steps, self.steps >= 2, "at least 2")?;
         check_part("the smoothing of the loss", self.smoothing)?;
+        check_not_negative("auxiliary_weight", self.auxiliary_weight)?;
         let what = "the divergence of the loss";
         check(what, &self.divergence, self.divergence > 1., "more than 1")
     }

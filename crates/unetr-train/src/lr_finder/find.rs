@@ -3,7 +3,7 @@ use unetr_model::{Parameters, SegmentationModel};
 
 use super::snapshot::Snapshot;
 use super::{LrFinderConfig, LrSweep, SweepEnd};
-use crate::trainer::{forward, scalar, train_mode};
+use crate::trainer::{Pass, scalar, train_mode};
 use crate::{Loss, Optimizer, Result};
 
 /// Trains with a learning rate that rises exponentially, and says how the loss went.
@@ -59,9 +59,12 @@ fn sweep(
     let batches = (0..).flat_map(|epoch| train.epoch(epoch));
     for (step, batch) in (0..config.steps).zip(batches) {
         let batch = batch?.to_device(parameters.device())?;
-        let mode = train_mode(config.seed, step);
-        let data = (&batch.images, &batch.masks);
-        let (graph, value) = forward(model, loss, data, mode, config.precision)?;
+        let pass = Pass {
+            mode: train_mode(config.seed, step),
+            precision: config.precision,
+            auxiliary_weight: config.auxiliary_weight,
+        };
+        let (graph, value) = pass.forward(model, loss, (&batch.images, &batch.masks))?;
         let lr = config.lr(step);
         // host sync: reads the loss
         if sweep.push(lr, scalar(&value.total)?) == SweepEnd::Diverged {

@@ -6,7 +6,7 @@ use rayon::iter::ParallelIterator as _;
 use unetr_ops::{AdamStep, AdamUpdate, adam_steps, backward_with};
 
 use super::groups::describe;
-use super::{AdamConfig, Optimizer, ParameterGroups, Training};
+use super::{AdamConfig, Optimizer, ParameterGroups, ParameterSettings, Training};
 use crate::{Error, Result};
 
 const STEP: &str = "step";
@@ -88,8 +88,18 @@ impl Adam {
     ) -> Result<Self> {
         config.validate()?;
         let settings = groups.settings(&parameters, config.weight_decay)?;
+        let parameters = parameters.into_iter().zip(settings).collect();
+        Self::with_settings(parameters, config, groups)
+    }
+
+    /// An optimiser of parameters with the settings that `groups` has given them.
+    pub(super) fn with_settings(
+        parameters: Vec<((String, Var), ParameterSettings)>,
+        config: AdamConfig,
+        groups: &ParameterGroups,
+    ) -> Result<Self> {
         let (mut trained, mut frozen) = (Vec::new(), HashSet::new());
-        for ((name, value), settings) in parameters.into_iter().zip(settings) {
+        for ((name, value), settings) in parameters {
             match settings.training {
                 Training::Trained => {
                     let shape: Vec<usize> = [&[2], value.dims()].concat();
@@ -126,7 +136,7 @@ fn is_large(value: &Var) -> bool {
 ///
 /// Fresh zeros of the system are one page until they are written to: the first step would fault on each
 /// page twice. These are written, by all threads.
-fn zeros(shape: &[usize], like: &Var) -> candle_core::Result<Var> {
+pub(super) fn zeros(shape: &[usize], like: &Var) -> candle_core::Result<Var> {
     match (like.device(), like.dtype()) {
         (Device::Cpu, DType::F32) => {
             let count = shape.iter().product();

@@ -6,6 +6,8 @@ mod adam_config;
 mod config;
 mod external;
 mod groups;
+mod muon;
+mod muon_config;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +25,8 @@ pub use config::{
 };
 pub use external::External;
 pub use groups::{DecayOn, GroupRule, ParameterGroups, ParameterSettings, Training};
+pub use muon::Muon;
+pub use muon_config::MuonConfig;
 
 /// What changes the parameters of a network by their gradients.
 pub trait Optimizer {

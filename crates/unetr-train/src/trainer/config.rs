@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use unetr_model::Precision;
 
-use crate::check::{check, check_part};
+use crate::check::{check, check_not_negative, check_part};
 use crate::{Objective, Result};
 
 /// How long a training run is, how its gradients are treated, when it is evaluated and saved.
@@ -53,6 +53,9 @@ pub struct TrainerConfig {
     /// Reads the loss from the device every so many updates; 1 by default. Each reading waits for
     /// the device, which costs time on a GPU and none on a CPU.
     pub log_every: u64,
+    /// Factor of the cross entropy of each auxiliary head, where the network has such heads; 0.4 by
+    /// default. See [`SegmentationModel::forward_training`](unetr_model::SegmentationModel::forward_training).
+    pub auxiliary_weight: f64,
     /// In what numbers the network multiplies; as they are by default. Parameters, losses and the
     /// optimiser stay in f32. With [`Precision::F16`] the loss is scaled by a factor that adapts itself,
     /// and an update whose gradients are not finite is left out.
@@ -125,6 +128,7 @@ impl Default for TrainerConfig {
             save_every_minutes: None,
             seed: 0,
             log_every: 1,
+            auxiliary_weight: 0.4,
             precision: Precision::Full,
         }
     }
@@ -159,6 +163,7 @@ impl TrainerConfig {
             check(what, &bound, bound > 0., "a number greater than 0")?;
         }
         check_part("ema.decay", ema.decay)?;
+        check_not_negative("auxiliary_weight", self.auxiliary_weight)?;
         let EarlyStopping { min_delta, .. } = self.early_stopping.clone().unwrap_or_default();
         check(
             "early_stopping.min_delta",

@@ -9,7 +9,7 @@ use super::builder::{Resume, Trainer};
 use super::callback::{Callback, Plan, StepReport};
 use super::ema::Ema;
 use super::evaluate::evaluate;
-use super::forward::{forward, train_mode};
+use super::forward::{Pass, train_mode};
 use super::gradients::{Gradients, Update};
 use super::monitor::{Monitor, Pending};
 use super::resume::{copies, restore};
@@ -182,13 +182,13 @@ impl<'a> Trainer<'a> {
             let Some(batch) = batches.next() else { break };
             let batch = batch?.to_device(self.parameters.device())?;
             let number = state.step * self.config.accumulate + part;
-            let (loss, value) = forward(
-                self.model,
-                &*self.loss,
-                (&batch.images, &batch.masks),
-                train_mode(self.config.seed, number),
-                self.config.precision,
-            )?;
+            let pass = Pass {
+                mode: train_mode(self.config.seed, number),
+                precision: self.config.precision,
+                auxiliary_weight: self.config.auxiliary_weight,
+            };
+            let (loss, value) =
+                pass.forward(self.model, &*self.loss, (&batch.images, &batch.masks))?;
             indices.extend(batch.indices);
             values.push(value);
             if self.config.scales_loss() {

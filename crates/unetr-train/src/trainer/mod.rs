@@ -21,6 +21,6 @@ pub use config::{EarlyStopping, EmaConfig, TrainerConfig};
 pub(crate) use evaluate::scalar;
 pub use evaluate::{DatasetScores, ImageScore, evaluate, evaluate_images, predict_labels};
 pub use fit::Outcome;
-pub(crate) use forward::{forward, train_mode};
+pub(crate) use forward::{Pass, train_mode};
 pub use progress::{LogLines, ProgressBars, console_progress};
 pub use stop::StopSignal;

@@ -12,6 +12,7 @@ mod loss_config;
 mod losses;
 mod losses_of_peers;
 mod lr_finder;
+mod muon;
 mod optimizer_config;
 mod optimizers;
 mod page;

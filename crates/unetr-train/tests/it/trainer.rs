@@ -49,18 +49,24 @@ pub struct Setup {
 
 impl Setup {
     pub fn new(seed: u64) -> Self {
-        Self::with_dropout(seed, 0.1)
+        Self::of(
+            seed,
+            UnetrConfig {
+                dropout: 0.1,
+                ..UnetrConfig::tiny()
+            },
+        )
     }
 
     pub fn without_dropout(seed: u64) -> Self {
-        Self::with_dropout(seed, 0.)
+        Self::of(seed, UnetrConfig::tiny())
     }
 
-    fn with_dropout(seed: u64, dropout: f64) -> Self {
+    /// A network for squares.
+    pub fn of(seed: u64, cfg: UnetrConfig) -> Self {
         let cfg = UnetrConfig {
             classes: 2,
-            dropout,
-            ..UnetrConfig::tiny().with_image_size([SIZE as usize; 2])
+            ..cfg.with_image_size([SIZE as usize; 2])
         };
         let parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
         let model = Unetr::new(&cfg, parameters.var_builder()).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 use unetr_data::{Compose, DataLoader, DataLoaderConfig, Normalize};
-use unetr_model::Precision;
+use unetr_model::{Precision, UnetrConfig};
 use unetr_train::{
     Adam, AdamConfig, Callback, CrossEntropy, EarlyStopping, EmaConfig, Error, Loss, LossValue,
     Outcome, Record, Schedule, Split, StepReport, SumLoss, Trainer, TrainerConfig,
@@ -27,6 +27,15 @@ impl Callback for Notes<'_> {
     fn on_step(&mut self, report: &StepReport) {
         let norm = report.gradient_norm.unwrap_or(0.);
         self.1.borrow_mut().push((norm, self.0.values()));
+    }
+}
+
+/// Keeps the last report.
+struct Last<'a>(&'a RefCell<Option<StepReport>>);
+
+impl Callback for Last<'_> {
+    fn on_step(&mut self, report: &StepReport) {
+        self.0.replace(Some(report.clone()));
     }
 }
 
@@ -80,6 +89,43 @@ fn batches_together_make_the_update_of_a_large_one() {
     let moved = largest_difference(&large, &Setup::without_dropout(1).values());
     let apart = largest_difference(&parts, &large);
     assert!(apart < 1e-3 * moved, "{apart} of {moved}");
+}
+
+#[test]
+fn auxiliary_heads_teach_the_transformer_with_their_weight() {
+    let train = |auxiliary_heads, auxiliary_weight| {
+        let cfg = UnetrConfig {
+            auxiliary_heads,
+            ..UnetrConfig::tiny()
+        };
+        let setup = Setup::of(1, cfg);
+        let config = TrainerConfig {
+            auxiliary_weight,
+            ..epochs(1)
+        };
+        let report = RefCell::new(None);
+        let mut trainer = setup
+            .trainer(SumLoss::tutorial(), config)
+            .callback(Box::new(Last(&report)));
+        trainer.fit(&setup.train).unwrap();
+        drop(trainer);
+        let own = |(name, _): &(String, _)| !name.starts_with("auxiliary_heads.");
+        let values: Values = setup.values().into_iter().filter(own).collect();
+        (report.take().unwrap(), values)
+    };
+    let (plain, without) = train(false, 0.4);
+    let (_, ignored) = train(true, 0.);
+    let (report, with) = train(true, 0.4);
+    assert_eq!(largest_difference(&without, &ignored), 0.);
+    assert!(largest_difference(&without, &with) > 1e-4);
+    assert!(plain.parts.iter().all(|(name, _)| name != "auxiliary"));
+    let weight = |name: &str| if name == "auxiliary" { 0.4 } else { 1. };
+    let parts = report.parts.iter().map(|(name, part)| weight(name) * part);
+    assert_eq!(report.parts.len(), 3);
+    assert!(
+        (report.loss - parts.sum::<f64>()).abs() < 1e-5,
+        "{report:?}"
+    );
 }
 
 #[test]

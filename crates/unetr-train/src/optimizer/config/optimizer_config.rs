@@ -9,13 +9,15 @@ use super::{
     RAdamConfig, RmsPropConfig, SgdConfig,
 };
 use crate::optimizer::groups::describe;
-use crate::{Adam, AdamConfig, AdamWConfig, Error, Optimizer, ParameterGroups, Result};
+use crate::{
+    Adam, AdamConfig, AdamWConfig, Error, Muon, MuonConfig, Optimizer, ParameterGroups, Result,
+};
 
 /// An optimiser by name, with its settings.
 ///
 /// As data it is tagged: `{"kind": "sgd", "momentum": 0.9, "nesterov": true}`. What is left out has
-/// its default; the learning rate is the schedule's. `adam` and `adamw` are [`Adam`], whose state is
-/// saved with a checkpoint; the others are [`External`](crate::External) and begin with a fresh state
+/// its default; the learning rate is the schedule's. `adam` and `adamw` are [`Adam`], `muon` is [`Muon`]:
+/// their state is saved with a checkpoint. The others are [`External`](crate::External) and begin with a fresh state
 /// when a run is resumed.
 ///
 /// # Examples
@@ -42,6 +44,8 @@ pub enum OptimizerConfig {
     Adam(AdamConfig),
     /// Adam with a weight decay of 0.01 by default.
     AdamW(AdamWConfig),
+    /// Orthogonal updates of matrices, AdamW for the rest.
+    Muon(MuonConfig),
     /// Stochastic gradient descent, with momentum where it is set.
     Sgd(SgdConfig),
     /// Adam with Nesterov's momentum.
@@ -75,7 +79,8 @@ impl Default for OptimizerConfig {
 
 /// What makes an optimiser.
 enum Maker<'a> {
-    Own(AdamConfig),
+    Adam(AdamConfig),
+    Muon(MuonConfig),
     Other(&'a dyn ExternalConfig),
     None,
 }
@@ -87,7 +92,8 @@ impl OptimizerConfig {
     /// When one is out of range, or when the optimiser cannot train by gradients of batches.
     pub fn validate(&self) -> Result<()> {
         match self.maker() {
-            Maker::Own(config) => config.validate(),
+            Maker::Adam(config) => config.validate(),
+            Maker::Muon(config) => config.validate(),
             Maker::Other(config) => config.validate(),
             Maker::None => Err(refuse_lbfgs()),
         }
@@ -104,7 +110,8 @@ impl OptimizerConfig {
         groups: &ParameterGroups,
     ) -> Result<Box<dyn Optimizer>> {
         match self.maker() {
-            Maker::Own(config) => Ok(Box::new(Adam::with_groups(parameters, config, groups)?)),
+            Maker::Adam(config) => Ok(Box::new(Adam::with_groups(parameters, config, groups)?)),
+            Maker::Muon(config) => Ok(Box::new(Muon::new(parameters, config, groups)?)),
             Maker::Other(config) => build(config, describe(self, groups), parameters, groups),
             Maker::None => Err(refuse_lbfgs()),
         }
@@ -112,8 +119,9 @@ impl OptimizerConfig {
 
     fn maker(&self) -> Maker<'_> {
         match self {
-            Self::Adam(config) => Maker::Own(*config),
-            Self::AdamW(config) => Maker::Own((*config).into()),
+            Self::Adam(config) => Maker::Adam(*config),
+            Self::AdamW(config) => Maker::Adam((*config).into()),
+            Self::Muon(config) => Maker::Muon(*config),
             Self::Sgd(config) => Maker::Other(config),
             Self::NAdam(config) => Maker::Other(config),
             Self::RAdam(config) => Maker::Other(config),
@@ -139,7 +147,8 @@ fn refuse_lbfgs() -> Error {
 impl fmt::Display for OptimizerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.maker() {
-            Maker::Own(config) => config.fmt(f),
+            Maker::Adam(config) => config.fmt(f),
+            Maker::Muon(config) => config.fmt(f),
             Maker::Other(config) => config.fmt(f),
             Maker::None => f.write_str("L-BFGS"),
         }
