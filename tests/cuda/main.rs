@@ -2,6 +2,7 @@
 #![cfg(feature = "cuda")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod golden;
 mod network;
 mod operations;
 mod pixels;

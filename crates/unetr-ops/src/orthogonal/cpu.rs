@@ -34,7 +34,7 @@ fn iterate<T: Real>(
 ) {
     let squares: f64 = xs.iter().map(|x| x.f64() * x.f64()).sum();
     let factor = T::of(1. / (squares.sqrt() + EPS));
-    xs.iter_mut().for_each(|x| *x = *x * factor);
+    xs.iter_mut().for_each(|x| *x *= factor);
     let (is_tall, side) = (rows > columns, rows.min(columns));
     let [a, b, c] = QUINTIC.map(T::of);
     let (mut gram, mut polynomial) = (Aligned::new(side * side), Aligned::new(side * side));
@@ -56,7 +56,7 @@ fn iterate<T: Real>(
         polynomial
             .iter_mut()
             .step_by(side + 1)
-            .for_each(|y| *y = *y + a);
+            .for_each(|y| *y += a);
         let polynomial = Matrix::new(&polynomial, side, side);
         let mut out = MatrixMut::new(&mut next, rows, columns);
         match is_tall {

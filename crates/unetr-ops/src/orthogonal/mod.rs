@@ -98,10 +98,13 @@ mod tests {
                         let (x, y) = (row[p], row[q]);
                         (row[p], row[q]) = (cos * x + sin * y, cos * y - sin * x);
                     }
-                    for k in 0..n {
-                        let (x, y) = (a[p][k], a[q][k]);
-                        (a[p][k], a[q][k]) = (cos * x + sin * y, cos * y - sin * x);
-                    }
+                    let (xs, ys) = (a[p].clone(), a[q].clone());
+                    let turned = |f: fn(f64, f64, f64, f64) -> f64| {
+                        let pairs = xs.iter().zip(&ys);
+                        pairs.map(|(&x, &y)| f(cos, sin, x, y)).collect()
+                    };
+                    a[p] = turned(|cos, sin, x, y| cos * x + sin * y);
+                    a[q] = turned(|cos, sin, x, y| cos * y - sin * x);
                 }
             }
         }

@@ -29,6 +29,7 @@ pub(crate) fn auxiliary_cross_entropy(logits: &Tensor, labels: &Tensor) -> Resul
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use candle_core::Device;
 
