@@ -170,6 +170,9 @@ struct Pipeline {
     cache: Cache,
     #[arg(long, default_value_t = 256)]
     image_size: usize,
+    /// Leaves the normalisation for later: batches of bytes.
+    #[arg(long)]
+    bytes: bool,
 }
 
 /// What is printed: the same for every bench, and then the bench's own.
@@ -286,7 +289,8 @@ fn trainer(network: Network) -> Result<()> {
         ..DataLoaderConfig::train(case.batch.unwrap_or(1))
     };
     let transforms = Compose::tutorial_train([case.image_size; 2]);
-    let loader = DataLoader::new(photos, transforms, loader)?;
+    let device = prepared.images.device();
+    let loader = common::loader_for(device, photos, transforms, loader)?;
     loader.epoch(0).try_for_each(|batch| batch.map(|_| ()))?; // fills the cache
 
     let steps = case.steps.min(loader.batches_per_epoch());
@@ -297,7 +301,7 @@ fn trainer(network: Network) -> Result<()> {
         let mut optimizer = adam()?;
         let start = Stamp::now()?;
         for batch in loader.epoch(0).take(steps) {
-            let batch = batch?;
+            let batch = batch?.to_device(device)?;
             let mode = Mode::Train { seed: 0 };
             let logits = with_precision(*precision, || model.forward(&batch.images, mode))?;
             let loss = SumLoss::tutorial().compute(&logits, &batch.masks)?.total;
@@ -479,7 +483,11 @@ fn pipeline(case: &Pipeline) -> Result<()> {
         }
     };
     let repeated = (0..case.images).map(|n| n % pets.len()).collect();
-    let loader = DataLoader::new(Subset::new(pets, repeated)?, transforms, cfg)?;
+    let photos = Subset::new(pets, repeated)?;
+    let loader = match case.bytes {
+        true => DataLoader::normalizing_later(photos, transforms, cfg)?,
+        false => DataLoader::new(photos, transforms, cfg)?,
+    };
     let (mut images, mut stamps, mut shape) = (0, Vec::new(), Vec::new());
     for batch in loader.epoch(0) {
         let batch = batch?;

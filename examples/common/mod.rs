@@ -214,6 +214,19 @@ pub(crate) fn device(name: &str) -> Result<Device> {
     })
 }
 
+/// Batches for a device: bytes for a GPU, which normalises them, and floats for others.
+pub(crate) fn loader_for(
+    device: &Device,
+    dataset: impl Dataset + 'static,
+    transforms: Compose,
+    config: DataLoaderConfig,
+) -> unetr::data::Result<DataLoader> {
+    match device.is_cuda() {
+        true => DataLoader::normalizing_later(dataset, transforms, config),
+        false => DataLoader::new(dataset, transforms, config),
+    }
+}
+
 /// Everything a run is made of, as `config.json` keeps it.
 #[derive(Serialize)]
 struct RunConfig<'a> {
@@ -261,9 +274,12 @@ pub(crate) fn train(
         workers: settings.workers,
         ..DataLoaderConfig::evaluation(2 * recipe.batch_size)
     };
-    let train_loader = DataLoader::new(task.train.clone(), task.augment.clone(), loader.clone())?;
-    let train_eval = DataLoader::new(task.train.clone(), prepare.clone(), evaluation.clone())?;
-    let val_loader = DataLoader::new(task.validation.clone(), prepare.clone(), evaluation.clone())?;
+    let open = |dataset: &Arc<dyn Dataset>, transforms: &Compose, config: &DataLoaderConfig| {
+        loader_for(&device, dataset.clone(), transforms.clone(), config.clone())
+    };
+    let train_loader = open(&task.train, &task.augment, &loader)?;
+    let train_eval = open(&task.train, &prepare, &evaluation)?;
+    let val_loader = open(&task.validation, &prepare, &evaluation)?;
 
     let precision = recipe.trainer.precision;
     if !precision.is_supported(&device) {

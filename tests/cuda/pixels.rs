@@ -107,3 +107,45 @@ fn norms() {
     let norm = |tensors: &[Tensor]| global_norm(&tensors.iter().collect::<Vec<_>>()).unwrap();
     assert!(difference(&[norm(&on_gpu)], &[norm(&tensors)]) < 1e-6);
 }
+
+/// Bytes that tell the place and the turn.
+fn bytes(turn: usize, shape: &[usize]) -> Tensor {
+    let hash = |i: usize| ((i + 7919 * turn) as u32).wrapping_mul(2_654_435_761) >> 24;
+    let bytes: Vec<u8> = (0..shape.iter().product()).map(|i| hash(i) as u8).collect();
+    Tensor::from_vec(bytes, shape, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn images_and_masks_that_are_uploaded() {
+    let Some(device) = gpu() else { return };
+    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    let floats = |images: &Tensor, device: &Device| {
+        let floats = normalize_images(images, mean, std, device).unwrap();
+        assert!(floats.device().same_device(device));
+        floats
+    };
+    let bits = |floats: &Tensor| -> Vec<u32> {
+        let floats: Vec<f32> = floats.flatten_all().unwrap().to_vec1().unwrap();
+        floats.into_iter().map(f32::to_bits).collect()
+    };
+    // More than there are buffers, of sizes up and down, and all of them before the host waits for one.
+    let sizes = [[8, 64], [13, 29], [256, 256], [1, 1], [64, 64], [31, 5]];
+    let turns: Vec<_> = (0..4 * sizes.len())
+        .map(|turn| {
+            let [height, width] = sizes[turn % sizes.len()];
+            let images = bytes(turn, &[1 + turn % 3, 3, height, width]);
+            let masks = bytes(turn, &[1 + turn % 3, height, width]);
+            let uploaded = upload(&masks, &device).unwrap();
+            (floats(&images, &device), uploaded, images, masks)
+        })
+        .collect();
+    for (turn, (normalized, uploaded, images, masks)) in turns.iter().enumerate() {
+        let expected = floats(images, &Device::Cpu);
+        assert_eq!(bits(normalized), bits(&expected), "images of turn {turn}");
+        assert_eq!(values(uploaded), values(masks), "masks of turn {turn}");
+        let there = floats(&images.to_device(&device).unwrap(), &device);
+        assert_eq!(bits(&there), bits(&expected), "on the device, turn {turn}");
+        let back = floats(&images.to_device(&device).unwrap(), &Device::Cpu);
+        assert_eq!(bits(&back), bits(&expected), "from the device, turn {turn}");
+    }
+}

@@ -1,13 +1,16 @@
-use crate::{Error, Image, Result, Sample};
+use crate::{Error, Image, Normalize, Result, Sample};
 use candle_core::{Device, Tensor, WithDType};
 use image::GrayImage;
 
 /// Samples of one size, stacked for the network.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// The photos, `[batch, 3, height, width]`: f32 where the transforms end with
-    /// [`Normalize`](crate::Normalize), u8 otherwise.
+    /// The photos, `[batch, 3, height, width]`: f32 where the transforms end with [`Normalize`] and it was not left
+    /// for later, u8 otherwise.
     pub images: Tensor,
+    /// What is to be done to the photos yet, see
+    /// [`DataLoader::normalizing_later`](crate::DataLoader::normalizing_later).
+    pub normalize: Option<Normalize>,
     /// The class of every pixel, `[batch, height, width]`, u8.
     pub masks: Tensor,
     /// The samples' extra masks, each as `masks`.
@@ -39,14 +42,19 @@ impl Batch {
         self.indices.is_empty()
     }
 
-    /// The batch on another device.
+    /// The batch on another device. What was left of the normalisation is done there.
     ///
     /// # Errors
     /// When the copy fails.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         let extra_masks = self.extra_masks.iter().map(|mask| mask.to_device(device));
+        let images = self.images.to_device(device)?;
         Ok(Self {
-            images: self.images.to_device(device)?,
+            images: match &self.normalize {
+                Some(normalize) => normalize.on_device(&images)?,
+                None => images,
+            },
+            normalize: None,
             masks: self.masks.to_device(device)?,
             extra_masks: extra_masks.collect::<candle_core::Result<_>>()?,
             indices: self.indices.clone(),
@@ -68,6 +76,7 @@ impl Batch {
         let mut masks = masks.collect::<candle_core::Result<Vec<_>>>()?;
         Ok(Self {
             images,
+            normalize: None,
             masks: masks.remove(0),
             extra_masks: masks,
             indices: items.into_iter().map(|item| item.index).collect(),

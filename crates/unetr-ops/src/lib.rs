@@ -29,6 +29,7 @@ mod memory;
 mod mode;
 mod moving_average;
 mod no_grad;
+mod normalize_images;
 mod orthogonal;
 mod pixel_loss;
 mod pixels;
@@ -41,6 +42,7 @@ mod soft_counts;
 mod soft_jaccard;
 mod softmax;
 mod tokens;
+mod upload;
 
 pub use activation::{Activation, Gelu, gelu, leaky_relu, relu};
 pub use adam::{AdamStep, AdamUpdate, adam_step, adam_steps};
@@ -68,6 +70,7 @@ pub use memory::{PeakMemory, keep_freed_memory, peak_memory};
 pub use mode::Mode;
 pub use moving_average::moving_averages;
 pub use no_grad::no_grad;
+pub use normalize_images::normalize_images;
 pub use orthogonal::orthogonal;
 pub use precision::{Precision, with_precision};
 pub use predicted_classes::predicted_classes;
@@ -77,6 +80,7 @@ pub use soft_counts::soft_counts;
 pub use soft_jaccard::{JaccardReduction, soft_jaccard};
 pub use softmax::softmax_last_dim;
 pub use tokens::{map_to_tokens, tokens_to_map};
+pub use upload::upload;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

@@ -1,5 +1,8 @@
 use super::{DataLoaderConfig, EpochIter, OnBroken, Order, Position, job::Job};
-use crate::{Dataset, PixelType, Result, Sample, Transform, rng::below, sample_rng};
+use crate::{
+    Canvas, Compose, Dataset, Normalize, PixelType, Result, Sample, Transform, rng::below,
+    sample_rng,
+};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -26,6 +29,8 @@ use std::sync::{
 pub struct DataLoader {
     dataset: SharedDataset,
     transform: Arc<dyn Transform>,
+    /// What is left for the device.
+    normalize: Option<Normalize>,
     config: DataLoaderConfig,
     skipped: Arc<AtomicUsize>,
 }
@@ -58,8 +63,49 @@ impl DataLoader {
         Ok(Self {
             dataset: SharedDataset(Arc::new(dataset)),
             transform: Arc::new(transform),
+            normalize: None,
             config,
             skipped: Arc::default(),
+        })
+    }
+
+    /// As [`new`](Self::new), but a [`Normalize`] at the end of the transforms is left for later: photos of batches are
+    /// u8, a quarter of the floats to be copied to a GPU, and [`Batch::normalize`](crate::Batch::normalize) says what is
+    /// to be done to them.
+    ///
+    /// [`Batch::to_device`](crate::Batch::to_device) and the trainer of `unetr-train` do it on the device, with the
+    /// floats of [`new`](Self::new) bit for bit: every transform before [`Normalize`] gives 8-bit pixels. Transforms that
+    /// end with something else are as with [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use candle_core::{DType, Device};
+    /// use unetr_data::{Compose, DataLoader, DataLoaderConfig};
+    /// # fn run(pets: impl unetr_data::Dataset + 'static) -> unetr_data::Result<()> {
+    /// let transforms = Compose::tutorial_train([256, 256]);
+    /// let loader = DataLoader::normalizing_later(pets, transforms, DataLoaderConfig::train(72))?;
+    /// for batch in loader.epoch(0) {
+    ///     let batch = batch?;
+    ///     assert_eq!(batch.images.dtype(), DType::U8);
+    ///     let batch = batch.to_device(&Device::Cpu)?;
+    ///     assert_eq!(batch.images.dtype(), DType::F32);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn normalizing_later(
+        dataset: impl Dataset + 'static,
+        mut transforms: Compose,
+        config: DataLoaderConfig,
+    ) -> Result<Self> {
+        transforms.validate()?;
+        let normalize = transforms.pop_normalize();
+        Ok(Self {
+            normalize,
+            ..Self::new(dataset, transforms, config)?
         })
     }
 
@@ -111,7 +157,8 @@ impl DataLoader {
         let samples = position.samples.min(order.len());
         let job = self.job(epoch, order.split_off(samples));
         let start = Position { epoch, samples };
-        EpochIter::new(job, start, &self.config, self.skipped.clone())
+        let normalize = self.normalize.clone();
+        EpochIter::new(job, start, &self.config, normalize, self.skipped.clone())
     }
 
     /// The dataset's sample at `index` as it is in an epoch, before samples are mixed: to look at what the network
@@ -120,7 +167,11 @@ impl DataLoader {
     /// # Errors
     /// When the sample can't be read or transformed.
     pub fn replay(&self, epoch: u64, index: usize) -> Result<Sample> {
-        self.job(epoch, Vec::new()).sample(index)
+        let sample = self.job(epoch, Vec::new()).sample(index)?;
+        match &self.normalize {
+            Some(normalize) => Canvas::with(sample, |canvas| normalize.change(canvas)),
+            None => Ok(sample),
+        }
     }
 
     fn job(&self, epoch: u64, order: Vec<usize>) -> Job {

@@ -1,5 +1,5 @@
 use super::{DataLoaderConfig, OnBroken, Position, Remainder, job::Job, workers::Workers};
-use crate::{Batch, Error, Result, batch::Item, rng::batch_rng};
+use crate::{Batch, Error, Normalize, Result, batch::Item, rng::batch_rng};
 use std::{
     iter::FusedIterator,
     sync::{
@@ -21,6 +21,8 @@ pub struct EpochIter {
     /// How many samples it has taken since.
     taken: usize,
     config: DataLoaderConfig,
+    /// What is left to be done to the photos.
+    normalize: Option<Normalize>,
     batches: usize,
     skipped: Vec<Error>,
     skipped_by_loader: Arc<AtomicUsize>,
@@ -31,6 +33,7 @@ impl EpochIter {
         job: Job,
         start: Position,
         config: &DataLoaderConfig,
+        normalize: Option<Normalize>,
         skipped_by_loader: Arc<AtomicUsize>,
     ) -> Self {
         let limit = config.prefetch.saturating_mul(config.batch_size);
@@ -39,6 +42,7 @@ impl EpochIter {
             start,
             taken: 0,
             config: config.clone(),
+            normalize,
             batches: 0,
             skipped: Vec::new(),
             skipped_by_loader,
@@ -92,7 +96,10 @@ impl EpochIter {
             let mut rng = batch_rng(self.config.seed, self.start.epoch, first);
             mix.apply(&mut items, &mut rng);
         }
-        let batch = Batch::stack(items)?;
+        let batch = Batch {
+            normalize: self.normalize.clone(),
+            ..Batch::stack(items)?
+        };
         workers.release(count);
         self.batches += 1;
         Ok(Some(batch))

@@ -57,7 +57,7 @@ impl Canvas {
     }
 
     /// Does something to a sample.
-    pub(super) fn with(
+    pub(crate) fn with(
         sample: Sample,
         change: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<Sample> {

@@ -88,6 +88,17 @@ impl Compose {
         self
     }
 
+    /// Takes the [`Normalize`] off the end, if there is one.
+    pub(crate) fn pop_normalize(&mut self) -> Option<Normalize> {
+        match self.steps.pop() {
+            Some(Step::Normalize(normalize)) => Some(normalize),
+            other => {
+                self.steps.extend(other);
+                None
+            }
+        }
+    }
+
     /// Checks every setting and the order, for 8-bit photos.
     ///
     /// # Errors

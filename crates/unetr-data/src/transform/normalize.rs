@@ -53,15 +53,20 @@ impl Normalize {
         let floats = images.to_dtype(DType::F32)?;
         Ok(floats.broadcast_sub(&shift)?.broadcast_mul(&scale)?)
     }
-}
 
-impl Transform for Normalize {
-    fn draw(&self, canvas: &mut Canvas, _: &mut SampleRng) -> Result<()> {
+    /// Normalises one sample.
+    pub(crate) fn change(&self, canvas: &mut Canvas) -> Result<()> {
         canvas.floats("Normalize", |channel, value| {
             let shift = self.mean[channel] * 255.0;
             let scale = 1.0 / (self.std[channel] * 255.0);
             (f32::from(value) - shift) * scale
         })
+    }
+}
+
+impl Transform for Normalize {
+    fn draw(&self, canvas: &mut Canvas, _: &mut SampleRng) -> Result<()> {
+        self.change(canvas)
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {

@@ -1,6 +1,6 @@
 //! Order, bounds, errors and shutdown of the loader.
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 use image::{GrayImage, Rgb, RgbImage};
 use std::{
     collections::BTreeSet,
@@ -127,7 +127,7 @@ fn batches_have_shape_and_type() {
         (DType::F32, DType::U8)
     );
     assert_eq!(batch.len(), 2);
-    let moved = batch.to_device(&candle_core::Device::Cpu).unwrap();
+    let moved = batch.to_device(&Device::Cpu).unwrap();
     assert_eq!(content(&moved), content(&batch));
 }
 
@@ -511,6 +511,59 @@ fn a_sample_of_a_batch_is_replayed() {
             .map(|&index| (index, loader.replay(5, index).unwrap()));
         assert_eq!(content(&Batch::collate(replayed).unwrap()), content(&batch));
     }
+}
+
+#[test]
+fn normalising_later_gives_the_same_batches() {
+    let p = Probability::HALF;
+    for mix in [None, Some(Mix::CutMix { p }), Some(Mix::Mosaic { p })] {
+        let config = DataLoaderConfig {
+            mix,
+            ..config(2, 3)
+        };
+        let transforms = Compose::tutorial_train([8, 8]);
+        let now = DataLoader::new(Colours::new(8), transforms.clone(), config.clone()).unwrap();
+        let later = DataLoader::normalizing_later(Colours::new(8), transforms, config).unwrap();
+        for (now, later) in now.epoch(3).zip(later.epoch(3)) {
+            let (now, later) = (now.unwrap(), later.unwrap());
+            assert_eq!(later.images.dtype(), DType::U8);
+            assert_eq!(later.images.dims(), now.images.dims());
+            assert_eq!(later.normalize, Some(Normalize::default()));
+            let moved = later.to_device(&Device::Cpu).unwrap();
+            assert_eq!(moved.normalize, None);
+            assert_eq!(content(&moved), content(&now));
+        }
+        let image = |loader: &DataLoader| loader.replay(3, 1).unwrap().image;
+        assert_eq!(image(&later), image(&now));
+        let mut batches = later.epoch(3);
+        batches.next().unwrap().unwrap();
+        let rest = later.resume(batches.position());
+        let floats = rest.map(|batch| batch.unwrap().to_device(&Device::Cpu));
+        assert_eq!(contents(floats), contents(now.epoch(3).skip(1)));
+    }
+}
+
+#[test]
+fn without_a_normalisation_nothing_is_left_for_later() {
+    let later =
+        |transforms| DataLoader::normalizing_later(Colours::new(4), transforms, config(0, 4));
+    let batch = |loader: DataLoader| loader.epoch(0).next().unwrap().unwrap();
+    let bytes = batch(later(Compose::default()).unwrap());
+    assert_eq!((bytes.images.dtype(), bytes.normalize), (DType::U8, None));
+    let inner = Compose::default().then(Normalize::default());
+    let floats = batch(later(Compose::default().then(inner)).unwrap());
+    assert_eq!(
+        (floats.images.dtype(), floats.normalize),
+        (DType::F32, None)
+    );
+
+    let std = [0.0; 3];
+    let wrong = Normalize {
+        std,
+        ..Normalize::default()
+    };
+    let error = later(Compose::default().then(wrong)).unwrap_err();
+    assert!(error.to_string().contains("std above 0"), "{error}");
 }
 
 #[test]

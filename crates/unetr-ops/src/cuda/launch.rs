@@ -18,6 +18,7 @@ const MODULES: &[(&str, &str)] = modules![
     "conv2d",
     "counts",
     "encoder",
+    "images",
     "losses",
     "maps",
     "optimizer"

@@ -11,6 +11,7 @@ pub(crate) mod counts;
 mod gemm;
 pub(crate) mod graph;
 pub(crate) mod head;
+pub(crate) mod images;
 mod launch;
 pub(crate) mod losses;
 mod map;
@@ -19,6 +20,7 @@ pub(crate) mod norm;
 pub(crate) mod optimizer;
 mod pixels;
 pub(crate) mod rows;
+mod staging;
 
 pub(crate) use array::Array;
 pub(crate) use cast::cast;

@@ -6,6 +6,7 @@ use unetr_metrics::{BatchCounts, MetricSet};
 use unetr_model::{Mode, SegmentationModel, no_grad};
 use unetr_ops::predicted_classes;
 
+use super::upload::to_device;
 use crate::{Loss, LossValue, Result};
 
 /// How many counts may wait on a device until they are read: 64 MB of them. With 3 classes those of
@@ -67,7 +68,7 @@ pub fn evaluate_images(
     let (mut indices, mut scores) = (Vec::new(), Vec::new());
     let mut waiting: Vec<BatchCounts> = Vec::new();
     for batch in loader.epoch(0) {
-        let batch = batch?.to_device(device)?;
+        let batch = to_device(batch?, device)?;
         let logits = no_grad(|| model.forward(&batch.images, Mode::Eval))?.detach();
         losses.push(&loss.compute(&logits, &batch.masks)?)?;
         waiting.push(metrics.count(&logits, &batch.masks)?);

@@ -2,9 +2,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use unetr_data::{DataLoader, EpochIter, Position};
+use unetr_data::{DataLoader, Position};
 use unetr_model::with_precision;
 
+use super::batches::Batches;
 use super::builder::{Resume, Trainer};
 use super::callback::{Callback, Plan, StepReport};
 use super::ema::Ema;
@@ -148,7 +149,8 @@ impl<'a> Trainer<'a> {
     /// Trains on the rest of an epoch; gives the number of images.
     fn train_epoch(&mut self, train: &DataLoader, run: &mut Run) -> Result<usize> {
         let mut images = 0;
-        let mut batches = train.resume(run.state.loader);
+        let device = self.parameters.device();
+        let mut batches = Batches::new(train, run.state.loader, device);
         while run.state.step < run.steps
             && run.state.steps_of_epoch < run.steps_per_epoch
             && !self.stop.is_raised()
@@ -170,7 +172,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Makes one update; gives the number of its images, 0 at the end of the epoch.
-    fn update(&mut self, batches: &mut EpochIter, run: &mut Run) -> Result<usize> {
+    fn update(&mut self, batches: &mut Batches<'_>, run: &mut Run) -> Result<usize> {
         let state = &mut run.state;
         let mut gradients = Gradients::default();
         let (mut indices, mut values, mut direct) = (Vec::new(), Vec::new(), None);
@@ -180,7 +182,7 @@ impl<'a> Trainer<'a> {
         };
         for part in 0..self.config.accumulate {
             let Some(batch) = batches.next() else { break };
-            let batch = batch?.to_device(self.parameters.device())?;
+            let batch = batch?;
             let number = state.step * self.config.accumulate + part;
             let pass = Pass {
                 mode: train_mode(self.config.seed, number),
@@ -202,6 +204,10 @@ impl<'a> Trainer<'a> {
         let images = indices.len();
         if images == 0 {
             return Ok(0);
+        }
+        if !self.parameters.device().is_cpu() {
+            // While the device computes, and before the host waits for it.
+            batches.fetch_ahead();
         }
         let learning_rate = self.schedule.lr(state.step);
         let update = match direct {
@@ -230,7 +236,7 @@ impl<'a> Trainer<'a> {
         update.apply(&mut *self.optimizer, learning_rate)?;
         state.step += 1;
         state.steps_of_epoch += 1;
-        state.loader = EpochIter::position(batches);
+        state.loader = Batches::position(batches);
         if let Some(ema) = &run.ema {
             ema.update(state.step)?;
         }

@@ -1,5 +1,6 @@
 //! The training loop: epochs of updates, evaluation, checkpoints, resume.
 
+mod batches;
 mod builder;
 mod callback;
 mod config;
@@ -14,6 +15,7 @@ mod progress;
 mod resume;
 mod state;
 mod stop;
+mod upload;
 
 pub use builder::Trainer;
 pub use callback::{Callback, Plan, StepReport};
