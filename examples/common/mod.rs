@@ -149,6 +149,7 @@ pub(crate) fn small_network(classes: usize) -> UnetrConfig {
         hidden_size: 128,
         mlp_size: 512,
         layers: 6,
+        auxiliary_heads: true,
         ..UnetrConfig::small()
     }
     .with_image_size([64, 64])
@@ -328,7 +329,8 @@ pub(crate) fn train(
     let handle = stop.clone();
     ctrlc::set_handler(move || {
         if handle.is_raised() {
-            std::process::exit(130); // asked for a second time
+            // Asked for a second time. What runs at a usual exit would not get on with the other threads.
+            signal_hook::low_level::exit(130);
         }
         eprintln!("finishing the step and saving; --resume goes on from there");
         handle.raise();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use unetr_model::{Parameters, SegmentationModel};
 
 use crate::{
-    AdamWConfig, CrossEntropy, LossConfig, LossTerm, OptimizerConfig, ParameterGroups, Region,
+    CrossEntropy, LossConfig, LossTerm, MuonConfig, OptimizerConfig, ParameterGroups, Region,
     Result, Retention, RunSpan, ScheduleConfig, Trainer, TrainerConfig, Tversky,
 };
 
@@ -94,12 +94,13 @@ impl Recipe {
         }
     }
 
-    /// For a small network from scratch on some hundreds or thousands of photos: AdamW up to 0.001 and
-    /// down along a cosine, batches of 8, bounded gradients, and beside the cross entropy a soft Jaccard
-    /// loss of each class, so that small classes count as much as large ones.
+    /// For a network from scratch on some hundreds or thousands of photos: [`Muon`](crate::Muon) up to 0.001
+    /// and down along a cosine, batches of 8, bounded gradients, and beside the cross entropy a soft
+    /// Jaccard loss of each class, so that small classes count as much as large ones.
     ///
-    /// It goes with `Compose::crop_and_flip` of `unetr-data`; the README says what it was measured to give
-    /// beside the tutorial's recipe.
+    /// It goes with [`UnetrConfig::auxiliary_heads`](unetr_model::UnetrConfig::auxiliary_heads) and
+    /// `Compose::crop_and_flip` of `unetr-data`; the README says what it was measured to give beside the
+    /// tutorial's recipe.
     pub fn small() -> Self {
         let jaccard = Tversky {
             alpha: 1.,
@@ -115,9 +116,9 @@ impl Recipe {
                     LossTerm::new(1., jaccard),
                 ],
             },
-            optimizer: OptimizerConfig::AdamW(AdamWConfig {
+            optimizer: OptimizerConfig::Muon(MuonConfig {
                 weight_decay: 0.05,
-                ..AdamWConfig::default()
+                ..MuonConfig::default()
             }),
             schedule: ScheduleConfig::default(),
             trainer: TrainerConfig {

@@ -25,7 +25,7 @@ fn files_hold_recipes() {
     let toml = folder.path().join("recipe.toml");
     let text = "batch_size = 8\nloss = [{ kind = \"cross_entropy\" }, \
                 { kind = \"tversky\", alpha = 1.0, beta = 1.0, region = \"batch\" }]\n\
-                [optimizer]\nkind = \"adamw\"\nweight_decay = 0.05\n\
+                [optimizer]\nkind = \"muon\"\nweight_decay = 0.05\n\
                 [schedule]\nkind = \"cosine\"\n[trainer]\nepochs = 30\neval_every = 4\nclip_norm = 1.0\n";
     std::fs::write(&toml, text).unwrap();
     assert_eq!(Recipe::read(&toml).unwrap(), recipe);
