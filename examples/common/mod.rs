@@ -13,7 +13,7 @@ use unetr::data::{
     Subset, Transform, sample_rng,
 };
 use unetr::metrics::MetricSet;
-use unetr::model::{Parameters, Precision, Unetr, UnetrConfig};
+use unetr::model::{EncoderWeights, Parameters, Precision, Unetr, UnetrConfig};
 use unetr::ops::keep_freed_memory;
 use unetr::train::{
     Checkpoints, Environment, Gallery, HistoryFile, ImageScore, Outcome, Palette, PredictionSample,
@@ -87,6 +87,10 @@ pub(crate) struct Settings {
     /// The folder for configuration, history, checkpoints and pictures.
     #[arg(long)]
     pub(crate) out: PathBuf,
+    /// Weights of a Vision Transformer of timm or transformers to begin with, as safetensors or `.pth`; they
+    /// also set the encoder's shape.
+    #[arg(long)]
+    pub(crate) encoder: Option<PathBuf>,
     /// Goes on from the last checkpoint in the folder.
     #[arg(long)]
     pub(crate) resume: bool,
@@ -108,6 +112,7 @@ impl Settings {
             device: "auto".into(),
             precision: None,
             eval_every: None,
+            encoder: None,
             out,
             resume: false,
         }
@@ -262,8 +267,17 @@ pub(crate) fn train(
     compute_threads(0)?;
     let device = device(&settings.device)?;
     recipe.trainer.log_every = if device.is_cpu() { 1 } else { 10 };
+    let encoder = settings.encoder.as_ref();
+    let encoder = encoder.map(EncoderWeights::open).transpose()?;
+    let cfg = &match &encoder {
+        Some(weights) => weights.config(cfg)?,
+        None => cfg.clone(),
+    };
     let parameters = Parameters::new(settings.seed, DType::F32, &device);
     let model = Unetr::new(cfg, parameters.var_builder())?;
+    if let Some(weights) = &encoder {
+        println!("encoder      {}", weights.assign_to(&parameters, cfg)?);
+    }
 
     let prepare = Compose::tutorial_val(cfg.image_size);
     let loader = DataLoaderConfig {

@@ -120,6 +120,21 @@ pub enum ModelError {
         /// The shape expected, in words.
         expected: &'static str,
     },
+    /// A file holds no weights of a Vision Transformer, or not those of one that can be this network's encoder.
+    #[error("{0}")]
+    Encoder(String),
+    /// A file is no checkpoint of PyTorch that can be read.
+    #[error(
+        "{}: not a checkpoint of PyTorch that can be read ({reason}); expected a zip file of `torch.save` with tensors \
+         by name, perhaps below `state_dict` or `model`; or save it as safetensors",
+        .path.display()
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// What a file holds does not fit.
     #[error("{}: {source}", .path.display())]
     File {

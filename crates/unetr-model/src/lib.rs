@@ -6,6 +6,7 @@
 
 mod blocks;
 mod config;
+mod encoder_weights;
 mod error;
 pub mod flax;
 mod layers;
@@ -23,6 +24,7 @@ pub use config::{
     BlockKind, DecoderConfig, NormConfig, PatchProjection, RunningVariance, UnetrConfig,
     Upsampling, VitConfig,
 };
+pub use encoder_weights::{EncoderReport, EncoderWeights};
 pub use error::ModelError;
 pub use layers::{Bias, Conv2d, ConvTranspose2d, LayerNorm, Linear, Norm};
 pub use model::{SegmentationModel, TrainingOutput};

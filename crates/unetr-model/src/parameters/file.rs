@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::safetensors::Load;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var, pickle};
 use safetensors::{Dtype, SafeTensors};
 
 use super::report::is_ignored;
@@ -15,7 +15,71 @@ pub(super) struct Weights {
     pub(super) ignored: Vec<String>,
 }
 
+/// Where checkpoints of PyTorch keep the tensors: at the top or below one of these.
+const KEYS: [Option<&str>; 6] = [
+    None,
+    Some("state_dict"),
+    Some("model"),
+    Some("model_state_dict"),
+    Some("teacher"),
+    Some("student"),
+];
+
+/// Reads a checkpoint of PyTorch if the file's name says so, and safetensors otherwise.
 pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("pth" | "pt" | "ckpt" | "bin") => read_pickle(path),
+        _ => read_safetensors(path),
+    }
+}
+
+/// The tensors of real numbers of a pickle, of which nothing is executed.
+fn read_pickle(path: &Path) -> Result<Weights, ModelError> {
+    std::fs::File::open(path).map_err(|source| ModelError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let unreadable = |reason: String| ModelError::Pickle {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut reason = "no tensors".to_owned();
+    for key in KEYS {
+        let tensors = match pickle::read_all_with_key(path, key) {
+            Ok(tensors) => tensors,
+            Err(error) => {
+                // What the first try says, which is not of a key.
+                if key.is_none() {
+                    reason = error.to_string();
+                }
+                continue;
+            }
+        };
+        let is_real = |tensor: &Tensor| {
+            matches!(
+                tensor.dtype(),
+                DType::F16 | DType::BF16 | DType::F32 | DType::F64
+            )
+        };
+        let mut weights = Weights {
+            tensors: HashMap::new(),
+            ignored: Vec::new(),
+        };
+        for (name, tensor) in tensors {
+            match is_ignored(&name) || !is_real(&tensor) {
+                true => weights.ignored.push(name),
+                false => drop(weights.tensors.insert(name, tensor)),
+            }
+        }
+        if !weights.tensors.is_empty() {
+            weights.ignored.sort_unstable();
+            return Ok(weights);
+        }
+    }
+    Err(unreadable(reason))
+}
+
+fn read_safetensors(path: &Path) -> Result<Weights, ModelError> {
     let io = |source| ModelError::Io {
         path: path.to_owned(),
         source,

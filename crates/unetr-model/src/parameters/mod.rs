@@ -55,7 +55,8 @@ impl Parameters {
         Self::with_store(Store::given(tensors), dtype, device)
     }
 
-    /// [`Parameters::from_tensors`] with the tensors of a safetensors file.
+    /// [`Parameters::from_tensors`] with the tensors of a safetensors file, or of a checkpoint of PyTorch named
+    /// `.pth`, `.pt`, `.ckpt` or `.bin`.
     ///
     /// # Errors
     /// When the file cannot be read or is not valid.
@@ -163,8 +164,8 @@ impl Parameters {
         file::write(path.as_ref(), &self.variables())
     }
 
-    /// Takes over the tensors of a safetensors file wherever name and shape agree, and reports the
-    /// rest. Floating-point types are converted.
+    /// Takes over the tensors of a file as [`open`](Self::open) reads it wherever name and shape agree, and
+    /// reports the rest. Floating-point types are converted.
     ///
     /// # Errors
     /// When the file cannot be read, is not valid, or holds integers under a parameter's name.
@@ -209,6 +210,11 @@ impl fmt::Debug for Parameters {
             .field("device", &self.device)
             .finish()
     }
+}
+
+/// The tensors of a file of weights, on the CPU.
+pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>, ModelError> {
+    Ok(file::read(path)?.tensors)
 }
 
 fn is_buffer(name: &str) -> bool {

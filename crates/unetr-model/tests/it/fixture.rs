@@ -12,8 +12,13 @@ pub struct Fixture {
 }
 
 pub fn path(name: &str) -> PathBuf {
+    file(&format!("{name}.safetensors"))
+}
+
+/// A file of any kind.
+pub fn file(name: &str) -> PathBuf {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
-    PathBuf::from(folder).join(format!("{name}.safetensors"))
+    PathBuf::from(folder).join(name)
 }
 
 impl Fixture {

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod config;
+mod encoder_weights;
 mod finite_differences;
 mod fixture;
 mod flax;

@@ -1,0 +1,256 @@
+//! Weights of Vision Transformers from elsewhere.
+
+mod names;
+mod positions;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+use unetr_ops::Gelu;
+
+use crate::{ModelError, Parameters, PatchProjection, UnetrConfig};
+use names::{Place, Scheme};
+
+const POSITIONS: &str = "vit.patch_embedding.position_embeddings";
+const PATCHES: &str = "vit.patch_embedding.patch_embeddings.weight";
+
+/// The weights of a plain Vision Transformer from another library, for the encoder of a
+/// [`Unetr`](crate::Unetr).
+///
+/// Read are files of timm and of `transformers`: ViT, DeiT with or without a distillation token, DINO, DINOv2,
+/// MAE and others with their names, of any depth and width, as safetensors or as PyTorch's pickles. Queries,
+/// keys and values may be apart or together. Class tokens, heads and decoders are left out: this network has
+/// none. Position embeddings are resampled to the grid of the network's image size.
+///
+/// # Examples
+/// ```no_run
+/// use candle_core::{DType, Device};
+/// use unetr_model::{EncoderWeights, Parameters, Unetr, UnetrConfig};
+///
+/// let weights = EncoderWeights::open("vit_tiny_patch16_224.safetensors")?;
+/// let cfg = weights.config(&UnetrConfig { classes: 3, ..UnetrConfig::small() })?;
+/// let parameters = Parameters::new(42, DType::F32, &Device::Cpu);
+/// let model = Unetr::new(&cfg, parameters.var_builder())?;
+/// println!("{}", weights.assign_to(&parameters, &cfg)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct EncoderWeights {
+    path: PathBuf,
+    scheme: Scheme,
+    /// By this crate's names.
+    tensors: HashMap<String, Tensor>,
+    /// `[1, tokens, hidden]`
+    positions: Tensor,
+    left_out: Vec<String>,
+}
+
+/// What became of the weights of an encoder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncoderReport {
+    /// Parameters that were set.
+    pub loaded: usize,
+    /// Names in the file that the network has no use for, sorted.
+    pub left_out: Vec<String>,
+    /// The side of the file's square grid of position embeddings.
+    pub side: usize,
+    /// Rows and columns of the network's.
+    pub grid: [usize; 2],
+}
+
+impl fmt::Display for EncoderReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            loaded,
+            left_out,
+            side,
+            grid: [rows, columns],
+        } = self;
+        write!(f, "{loaded} parameters of the encoder loaded")?;
+        if [*rows, *columns] != [*side, *side] {
+            write!(
+                f,
+                ", position embeddings resampled from {side}x{side} to {rows}x{columns}"
+            )?;
+        }
+        match left_out.as_slice() {
+            [] => Ok(()),
+            names => write!(f, ", left out: {}", names.join(", ")),
+        }
+    }
+}
+
+impl EncoderWeights {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not that of a Vision Transformer.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        Self::of(crate::parameters::read_tensors(path)?, path).map_err(|error| error.in_file(path))
+    }
+
+    fn of(file: HashMap<String, Tensor>, path: &Path) -> Result<Self, ModelError> {
+        let Some(scheme) = Scheme::of(file.keys().map(String::as_str)) else {
+            return Err(ModelError::Encoder(
+                "no patch embedding of a Vision Transformer, expected `patch_embed.proj.weight` (timm) or \
+                 `embeddings.patch_embeddings.projection.weight` (transformers)"
+                    .to_owned(),
+            ));
+        };
+        let (mut tensors, mut thirds) = (HashMap::new(), HashMap::<_, [Option<Tensor>; 3]>::new());
+        let (mut positions, mut left_out) = (None, Vec::new());
+        for (name, tensor) in file {
+            match scheme.place(&name) {
+                Place::Parameter(own) => {
+                    tensors.insert(own, tensor);
+                }
+                Place::Third(own, part) => {
+                    thirds.entry(own).or_default()[part] = Some(tensor);
+                }
+                Place::Positions => positions = Some(tensor),
+                Place::Nowhere => left_out.push(name),
+            }
+        }
+        for (name, parts) in thirds {
+            let [Some(query), Some(key), Some(value)] = parts else {
+                return Err(ModelError::MissingParameter { name });
+            };
+            tensors.insert(name, Tensor::cat(&[query, key, value], 0)?);
+        }
+        let positions = match positions {
+            Some(positions) if positions.rank() == 3 && positions.dim(0)? == 1 => positions,
+            found => {
+                let found = found.map_or("none".to_owned(), |found| format!("{:?}", found.dims()));
+                return Err(ModelError::Encoder(format!(
+                    "position embeddings: {found}, expected [1, tokens, hidden]"
+                )));
+            }
+        };
+        left_out.sort_unstable();
+        Ok(Self {
+            path: path.to_owned(),
+            scheme,
+            tensors,
+            positions,
+            left_out,
+        })
+    }
+
+    /// The configuration `base` with an encoder of this shape: hidden size, MLP size, depth, biases and layer
+    /// scale are the file's, the GELU is the exact one and the epsilon of layer norms that of the library the
+    /// file is from. A head has 64 channels, as in all common ones, or there are as many as in `base` where that
+    /// is not possible.
+    ///
+    /// # Errors
+    /// When the network cannot have such an encoder: its decoder needs patches of 16×16 pixels and four blocks.
+    pub fn config(&self, base: &UnetrConfig) -> Result<UnetrConfig, ModelError> {
+        let shape = |name: &str| {
+            self.tensors
+                .get(name)
+                .map(|tensor| tensor.dims().to_vec())
+                .ok_or_else(|| ModelError::MissingParameter {
+                    name: name.to_owned(),
+                })
+        };
+        let patches = shape(PATCHES)?;
+        let &[hidden, channels, patch_size, _] = patches.as_slice() else {
+            return Err(ModelError::Encoder(format!(
+                "patch embedding of shape {patches:?}, expected [hidden, channels, patch, patch]"
+            )));
+        };
+        let block = |name: &String| {
+            let rest = name.strip_prefix("vit.blocks.")?;
+            rest.split('.').next()?.parse::<usize>().ok()
+        };
+        let blocks = self.tensors.keys().filter_map(block).max();
+        let has = |name: &str| self.tensors.contains_key(name);
+        let cfg = UnetrConfig {
+            in_channels: channels,
+            hidden_size: hidden,
+            mlp_size: shape("vit.blocks.0.mlp.linear1.weight")?[0],
+            heads: match hidden % 64 {
+                0 => hidden / 64,
+                _ => base.heads,
+            },
+            layers: blocks.map_or(0, |last| last + 1),
+            patch_size,
+            layer_scale: has("vit.blocks.0.ls1.gamma").then_some(1.),
+            gelu: Gelu::Erf,
+            layer_norm_eps: match (self.scheme, has("vit.blocks.0.ls1.gamma")) {
+                // Of its DINOv2 too, which has a layer scale.
+                (Scheme::Timm, _) | (_, true) => 1e-6,
+                (Scheme::Transformers, false) => 1e-12,
+            },
+            qkv_bias: has("vit.blocks.0.attn.qkv.bias"),
+            patch_projection: PatchProjection::Convolution,
+            ..base.clone()
+        };
+        cfg.validate().map_err(|error| error.in_file(&self.path))?;
+        Ok(cfg)
+    }
+
+    /// Sets the encoder of a network that was built from `cfg` with these parameters.
+    ///
+    /// # Errors
+    /// When the file lacks a parameter of the encoder or has one of another shape; [`config`](Self::config) gives a
+    /// configuration that fits. Nothing has been set then.
+    pub fn assign_to(
+        &self,
+        parameters: &Parameters,
+        cfg: &UnetrConfig,
+    ) -> Result<EncoderReport, ModelError> {
+        let in_file = |error: ModelError| error.in_file(&self.path);
+        let grid = cfg.vit().grid();
+        let (positions, side) = self.patch_positions(grid).map_err(in_file)?;
+        let mut found = Vec::new();
+        for (name, var) in parameters.variables() {
+            if !name.starts_with("vit.") {
+                continue;
+            }
+            let tensor = match name.as_str() {
+                POSITIONS => Some(&positions),
+                name => self.tensors.get(name),
+            };
+            let Some(tensor) = tensor else {
+                return Err(in_file(ModelError::MissingParameter { name }));
+            };
+            if tensor.shape() != var.shape() {
+                let (found, expected) = (tensor.dims().to_vec(), var.dims().to_vec());
+                return Err(in_file(ModelError::ParameterShape {
+                    name,
+                    found,
+                    expected,
+                }));
+            }
+            found.push((var, tensor));
+        }
+        for (var, tensor) in &found {
+            var.set(&tensor.to_dtype(var.dtype())?.to_device(var.device())?)?;
+        }
+        Ok(EncoderReport {
+            loaded: found.len(),
+            left_out: self.left_out.clone(),
+            side,
+            grid,
+        })
+    }
+
+    /// The embeddings of the patches on another grid, and the side of the file's.
+    fn patch_positions(&self, grid: [usize; 2]) -> Result<(Tensor, usize), ModelError> {
+        let tokens = self.positions.dim(1)?;
+        let side = tokens.isqrt();
+        // Class and distillation tokens come first.
+        let others = tokens - side * side;
+        if side == 0 || others > 2 {
+            return Err(ModelError::Encoder(format!(
+                "{tokens} position embeddings, expected those of a square of patches and of up to two tokens"
+            )));
+        }
+        let patches = self.positions.narrow(1, others, side * side)?;
+        let patches = patches.to_dtype(DType::F64)?.contiguous()?;
+        Ok((positions::resample(&patches, side, grid)?, side))
+    }
+}

@@ -1,0 +1,171 @@
+//! Encoders of timm and transformers; `tests/fixtures/gen_vit_encoders.py` made the values.
+
+use candle_core::{DType, Device, Tensor};
+use unetr_model::{EncoderWeights, Mode, ModelError, Parameters, Unetr, UnetrConfig, Vit};
+
+use crate::fixture::{assert_close, file, path};
+
+fn base() -> UnetrConfig {
+    UnetrConfig {
+        heads: 2,
+        feature_size: 2,
+        ..UnetrConfig::tutorial().with_image_size([48, 80])
+    }
+}
+
+/// Loads an encoder and compares what its blocks give; returns what was left out.
+fn check(weights: &str, io: &str) -> Vec<String> {
+    let weights = EncoderWeights::open(file(weights)).unwrap();
+    let cfg = weights.config(&base()).unwrap();
+    assert_eq!(
+        (cfg.hidden_size, cfg.layers, cfg.heads, cfg.patch_size),
+        (16, 4, 2, 16)
+    );
+    let load = |name: &str| candle_core::safetensors::load(path(name), &Device::Cpu).unwrap();
+    let (images, expected) = (load("vit_images"), load(io));
+    let mut left_out = Vec::new();
+    for (dtype, bound) in [(DType::F64, 1e-6), (DType::F32, 1e-4)] {
+        let parameters = Parameters::new(0, dtype, &Device::Cpu);
+        Unetr::new(&cfg, parameters.var_builder()).unwrap();
+        let report = weights.assign_to(&parameters, &cfg).unwrap();
+        assert_eq!((report.side, report.grid), (4, [3, 5]));
+        let vit = Vit::new(&cfg.vit(), parameters.var_builder().pp("vit")).unwrap();
+        let images = images["images"].to_dtype(dtype).unwrap();
+        let output = vit.forward(&images, Mode::Eval).unwrap();
+        for (i, state) in output.hidden_states.iter().enumerate() {
+            let expected = &expected[&format!("hidden/{i}")];
+            assert_close(&format!("block {i}"), state, expected, bound);
+        }
+        assert_close("normed", &output.normed, &expected["normed"], bound);
+        left_out = report.left_out;
+    }
+    left_out
+}
+
+#[test]
+fn timm() {
+    let left_out = check("vit_timm.pth", "vit_timm_io");
+    assert_eq!(left_out, ["cls_token", "head.bias", "head.weight"]);
+}
+
+#[test]
+fn deit_with_a_distillation_token() {
+    let left_out = check("vit_timm_deit.pth", "vit_timm_deit_io");
+    assert_eq!(left_out.len(), 6, "{left_out:?}");
+    assert!(left_out.contains(&"dist_token".to_owned()));
+}
+
+#[test]
+fn transformers() {
+    let left_out = check("vit_transformers.safetensors", "vit_transformers_io");
+    assert_eq!(
+        left_out,
+        [
+            "classifier.bias",
+            "classifier.weight",
+            "vit.embeddings.cls_token"
+        ]
+    );
+}
+
+#[test]
+fn dinov2_with_layer_scale() {
+    let left_out = check("vit_dinov2.safetensors", "vit_dinov2_io");
+    assert_eq!(left_out, ["embeddings.cls_token", "embeddings.mask_token"]);
+}
+
+#[test]
+fn an_encoder_of_another_shape_is_refused_and_changes_nothing() {
+    let weights = EncoderWeights::open(file("vit_timm.pth")).unwrap();
+    let fits = weights.config(&base()).unwrap();
+    let cases = [
+        (
+            UnetrConfig {
+                mlp_size: 32,
+                ..fits.clone()
+            },
+            "mlp.linear1.weight has shape [24, 16], expected [32, 16]",
+        ),
+        (
+            UnetrConfig {
+                layers: 5,
+                ..fits.clone()
+            },
+            "vit.blocks.4",
+        ),
+        (
+            UnetrConfig {
+                layer_scale: Some(1.),
+                ..fits
+            },
+            "ls1.gamma is missing",
+        ),
+    ];
+    for (cfg, message) in cases {
+        let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
+        Unetr::new(&cfg, parameters.var_builder()).unwrap();
+        let sum = |parameters: &Parameters| -> f32 {
+            let sums = parameters.variables().into_iter().map(|(_, var)| {
+                let sum: Tensor = var.sum_all().unwrap();
+                sum.to_scalar::<f32>().unwrap()
+            });
+            sums.sum()
+        };
+        let before = sum(&parameters);
+        let error = weights
+            .assign_to(&parameters, &cfg)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(message) && error.contains("vit_timm.pth"),
+            "{error}"
+        );
+        assert_eq!(sum(&parameters), before);
+    }
+}
+
+#[test]
+fn what_is_no_encoder_is_refused() {
+    let error = EncoderWeights::open(file("monai2d_default.safetensors")).unwrap_err();
+    assert!(
+        error.to_string().contains("patch_embed.proj.weight"),
+        "{error}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.pth");
+    std::fs::write(&broken, b"no zip").unwrap();
+    let error = EncoderWeights::open(&broken).unwrap_err();
+    assert!(matches!(error, ModelError::Pickle { .. }), "{error}");
+    let error = EncoderWeights::open(folder.path().join("none.pth")).unwrap_err();
+    assert!(matches!(error, ModelError::Io { .. }), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_monai_loads_from_its_pickle() {
+    let cfg = UnetrConfig {
+        feature_size: 2,
+        hidden_size: 12,
+        mlp_size: 16,
+        heads: 3,
+        ..UnetrConfig::monai(3, 3, [32, 32])
+    };
+    let load = |name: &str| {
+        let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
+        Unetr::new(&cfg, parameters.var_builder()).unwrap();
+        let report = parameters.load_strict(file(name)).unwrap();
+        assert!(
+            report
+                .ignored
+                .iter()
+                .any(|name| name.contains("norm_cross_attn"))
+        );
+        parameters.variables()
+    };
+    let (pickle, safe) = (
+        load("monai2d_default.pth"),
+        load("monai2d_default.safetensors"),
+    );
+    for ((name, a), (_, b)) in pickle.iter().zip(&safe) {
+        assert_close(name, a, b, 0.);
+    }
+}
