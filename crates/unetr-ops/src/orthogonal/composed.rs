@@ -5,7 +5,9 @@ use super::{EPS, QUINTIC};
 pub(super) fn orthogonal(matrices: &Tensor, iterations: usize) -> Result<Tensor> {
     let dtype = matrices.dtype();
     let (_, rows, columns) = matrices.dims3()?;
-    let lengths = (matrices.sqr()?.sum_keepdim((1, 2))?.sqrt()? + EPS)?;
+    // One sum after the other: a GPU computes each row's in a block of its own.
+    let squares = matrices.sqr()?.sum_keepdim(2)?.sum_keepdim(1)?;
+    let lengths = (squares.sqrt()? + EPS)?;
     let mut xs = matrices.broadcast_div(&lengths)?;
     if rows > columns {
         xs = xs.transpose(1, 2)?;
