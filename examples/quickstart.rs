@@ -22,7 +22,7 @@ struct Flags {
     #[arg(long, default_value = "auto")]
     device: String,
     /// Passes over the training set.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 20)]
     epochs: u64,
     /// What initial weights, the order of photos and augmentations derive from.
     #[arg(long, default_value_t = 12)]
