@@ -205,16 +205,14 @@ impl EncoderWeights {
         let in_file = |error: ModelError| error.in_file(&self.path);
         let grid = cfg.vit().grid();
         let (positions, side) = self.patch_positions(grid).map_err(in_file)?;
-        let mut found = Vec::new();
+        let mut tensors = self.tensors.clone();
+        tensors.insert(POSITIONS.to_owned(), positions);
+        let mut loaded = 0;
         for (name, var) in parameters.variables() {
             if !name.starts_with("vit.") {
                 continue;
             }
-            let tensor = match name.as_str() {
-                POSITIONS => Some(&positions),
-                name => self.tensors.get(name),
-            };
-            let Some(tensor) = tensor else {
+            let Some(tensor) = tensors.get(&name) else {
                 return Err(in_file(ModelError::MissingParameter { name }));
             };
             if tensor.shape() != var.shape() {
@@ -225,13 +223,11 @@ impl EncoderWeights {
                     expected,
                 }));
             }
-            found.push((var, tensor));
+            loaded += 1;
         }
-        for (var, tensor) in &found {
-            var.set(&tensor.to_dtype(var.dtype())?.to_device(var.device())?)?;
-        }
+        parameters.assign(&tensors)?;
         Ok(EncoderReport {
-            loaded: found.len(),
+            loaded,
             left_out: self.left_out.clone(),
             side,
             grid,

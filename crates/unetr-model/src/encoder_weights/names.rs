@@ -41,20 +41,45 @@ const WRAPPERS: [&str; 12] = [
 impl Scheme {
     /// The scheme of a file with these names, if it is one of an encoder.
     pub(super) fn of<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<Self> {
-        names.find_map(|name| match unwrapped(name) {
-            "patch_embed.proj.weight" => Some(Self::Timm),
-            "embeddings.patch_embeddings.projection.weight" => Some(Self::Transformers),
-            _ => None,
+        names.find_map(|name| {
+            let patches = unwrapped(name).strip_suffix("weight")?;
+            let schemes = [Self::Timm, Self::Transformers];
+            schemes
+                .into_iter()
+                .find(|scheme| scheme.around()[1] == patches)
         })
+    }
+
+    /// The name of the position embeddings, and what comes before the names of the patch embedding and of
+    /// the last norm.
+    fn around(self) -> [&'static str; 3] {
+        match self {
+            Self::Timm => ["pos_embed", "patch_embed.proj.", "norm."],
+            Self::Transformers => [
+                "embeddings.position_embeddings",
+                "embeddings.patch_embeddings.projection.",
+                "layernorm.",
+            ],
+        }
     }
 
     pub(super) fn place(self, name: &str) -> Place {
         let name = unwrapped(name);
-        let parameter = match self {
+        let [positions, patches, norm] = self.around();
+        if name == positions {
+            return Place::Positions;
+        }
+        if let Some(leaf) = name.strip_prefix(patches) {
+            return Place::Parameter(format!("vit.patch_embedding.patch_embeddings.{leaf}"));
+        }
+        if let Some(leaf) = name.strip_prefix(norm) {
+            return Place::Parameter(format!("vit.norm.{leaf}"));
+        }
+        let in_block = match self {
             Self::Timm => timm(name),
             Self::Transformers => transformers(name),
         };
-        parameter.unwrap_or(Place::Nowhere)
+        in_block.unwrap_or(Place::Nowhere)
     }
 }
 
@@ -65,16 +90,8 @@ fn unwrapped(mut name: &str) -> &str {
     name
 }
 
+/// A parameter of a block.
 fn timm(name: &str) -> Option<Place> {
-    if name == "pos_embed" {
-        return Some(Place::Positions);
-    }
-    if let Some(leaf) = name.strip_prefix("patch_embed.proj.") {
-        return Some(patch_embedding(leaf));
-    }
-    if let Some(leaf) = name.strip_prefix("norm.") {
-        return Some(Place::Parameter(format!("vit.norm.{leaf}")));
-    }
     let (block, rest) = name.strip_prefix("blocks.")?.split_once('.')?;
     let rest = match rest.rsplit_once('.')? {
         ("attn.proj", leaf) => format!("attn.out_proj.{leaf}"),
@@ -86,16 +103,8 @@ fn timm(name: &str) -> Option<Place> {
     Some(Place::Parameter(format!("vit.blocks.{block}.{rest}")))
 }
 
+/// A parameter of a block.
 fn transformers(name: &str) -> Option<Place> {
-    if name == "embeddings.position_embeddings" {
-        return Some(Place::Positions);
-    }
-    if let Some(leaf) = name.strip_prefix("embeddings.patch_embeddings.projection.") {
-        return Some(patch_embedding(leaf));
-    }
-    if let Some(leaf) = name.strip_prefix("layernorm.") {
-        return Some(Place::Parameter(format!("vit.norm.{leaf}")));
-    }
     let (block, rest) = name.strip_prefix("encoder.layer.")?.split_once('.')?;
     let (layer, leaf) = rest.rsplit_once('.')?;
     let third = |part| Place::Third(format!("vit.blocks.{block}.attn.qkv.{leaf}"), part);
@@ -115,10 +124,6 @@ fn transformers(name: &str) -> Option<Place> {
     Some(Place::Parameter(format!(
         "vit.blocks.{block}.{layer}.{leaf}"
     )))
-}
-
-fn patch_embedding(leaf: &str) -> Place {
-    Place::Parameter(format!("vit.patch_embedding.patch_embeddings.{leaf}"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 
 pub struct Golden {
     tensors: HashMap<String, Tensor>,
@@ -22,6 +22,28 @@ impl Golden {
             4 => tensor.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap(),
             _ => tensor.clone(),
         }
+    }
+
+    /// Variables of these names, as they are under a prefix.
+    pub fn variables(&self, prefix: &str, names: &[&str], dtype: DType) -> Vec<(String, Var)> {
+        let variable = |name: &&str| {
+            let tensor = self.get(&format!("{prefix}/{name}"));
+            let var = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
+            ((*name).to_owned(), var)
+        };
+        names.iter().map(variable).collect()
+    }
+
+    /// A loss that is linear in the variables, and whose gradients are those of a step.
+    pub fn loss(&self, variables: &[(String, Var)], step: u64) -> Tensor {
+        let mut loss = Tensor::zeros((), variables[0].1.dtype(), &Device::Cpu).unwrap();
+        for (name, var) in variables {
+            let gradient = self.get(&format!("grads/{step}/{name}"));
+            let gradient = gradient.to_dtype(var.dtype()).unwrap();
+            let term = (var.as_tensor() * gradient).unwrap().sum_all().unwrap();
+            loss = (loss + term).unwrap();
+        }
+        loss
     }
 
     pub fn labels(&self, key: &str) -> Tensor {

@@ -3,33 +3,20 @@
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use unetr_train::{Error, GroupRule, Muon, MuonConfig, Optimizer, ParameterGroups};
 
 use crate::golden::{Golden, distance, largest};
 
-const STEPS: usize = 4;
+const STEPS: u64 = 4;
 const NAMES: [&str; 5] = ["wide", "tall", "conv", "narrow", "bias"];
 
 fn parameters(golden: &Golden, dtype: DType) -> Vec<(String, Var)> {
-    let start = |name: &str| {
-        let tensor = golden.get(&format!("params/{name}"));
-        let var = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
-        (name.to_owned(), var)
-    };
-    NAMES.map(start).into()
+    golden.variables("params", &NAMES, dtype)
 }
 
-/// The gradients of a step, as those of a loss that is linear in the parameters.
-fn gradients(golden: &Golden, parameters: &[(String, Var)], step: usize) -> GradStore {
-    let mut loss = Tensor::zeros((), parameters[0].1.dtype(), &Device::Cpu).unwrap();
-    for (name, var) in parameters {
-        let gradient = golden.get(&format!("grads/{step}/{name}"));
-        let gradient = gradient.to_dtype(var.dtype()).unwrap();
-        let term = (var.as_tensor() * gradient).unwrap().sum_all().unwrap();
-        loss = (loss + term).unwrap();
-    }
-    loss.backward().unwrap()
+fn gradients(golden: &Golden, parameters: &[(String, Var)], step: u64) -> GradStore {
+    golden.loss(parameters, step).backward().unwrap()
 }
 
 fn muon(parameters: &[(String, Var)]) -> Muon {

@@ -27,28 +27,11 @@ const NAMES: [&str; 9] = [
 ];
 
 fn parameters(golden: &Golden, dtype: DType) -> Vec<(String, Var)> {
-    let start = |name: &str| {
-        let tensor = golden.get(&format!("params/{name}"));
-        let var = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
-        (name.to_owned(), var)
-    };
-    NAMES.map(start).into()
-}
-
-/// The gradients of a step, as those of a loss that is linear in the parameters.
-fn loss(golden: &Golden, parameters: &[(String, Var)], step: u64) -> Tensor {
-    let mut loss = Tensor::zeros((), parameters[0].1.dtype(), &Device::Cpu).unwrap();
-    for (name, var) in parameters {
-        let gradient = golden.get(&format!("grads/{step}/{name}"));
-        let gradient = gradient.to_dtype(var.dtype()).unwrap();
-        let term = (var.as_tensor() * gradient).unwrap().sum_all().unwrap();
-        loss = (loss + term).unwrap();
-    }
-    loss
+    golden.variables("params", &NAMES, dtype)
 }
 
 fn gradients(golden: &Golden, parameters: &[(String, Var)], step: u64) -> GradStore {
-    loss(golden, parameters, step).backward().unwrap()
+    golden.loss(parameters, step).backward().unwrap()
 }
 
 fn lr(step: u64) -> f64 {

@@ -15,24 +15,11 @@ const NAMES: [&str; 2] = ["b", "w"];
 const UPDATES: u64 = 12;
 
 fn parameters(golden: &Golden, dtype: DType) -> Vec<(String, Var)> {
-    let start = |name: &str| {
-        let tensor = golden.get(&format!("params0/{name}"));
-        let var = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
-        (name.to_owned(), var)
-    };
-    NAMES.map(start).into()
+    golden.variables("params0", &NAMES, dtype)
 }
 
-/// The gradients of update `k`, as those of a loss that is linear in the parameters.
-fn gradients(golden: &Golden, parameters: &[(String, Var)], k: u64) -> GradStore {
-    let mut loss = Tensor::zeros((), parameters[0].1.dtype(), &Device::Cpu).unwrap();
-    for (name, var) in parameters {
-        let gradient = golden.get(&format!("grads/{k}/{name}"));
-        let gradient = gradient.to_dtype(var.dtype()).unwrap();
-        let term = (var.as_tensor() * gradient).unwrap().sum_all().unwrap();
-        loss = (loss + term).unwrap();
-    }
-    loss.backward().unwrap()
+fn gradients(golden: &Golden, parameters: &[(String, Var)], step: u64) -> GradStore {
+    golden.loss(parameters, step).backward().unwrap()
 }
 
 fn tutorial(parameters: &[(String, Var)]) -> Adam {
