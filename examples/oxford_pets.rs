@@ -33,6 +33,8 @@ enum RecipeKind {
     Tutorial,
     /// Better for small networks from scratch: other losses, optimiser and batches, light transforms.
     Small,
+    /// For a transformer trained elsewhere, with `--encoder`; the tutorial's training transforms.
+    Finetune,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -67,8 +69,8 @@ struct Flags {
     /// Learns factors of what the encoder blocks add, which start at this; none by default.
     #[arg(long)]
     layer_scale: Option<f64>,
-    /// Heads that teach the transformer in training, see `UnetrConfig::auxiliary_heads`; of the small
-    /// recipe they are part.
+    /// Heads that teach the transformer in training, see `UnetrConfig::auxiliary_heads`; of the other
+    /// recipes than the tutorial's they are part.
     #[arg(long)]
     auxiliary_heads: bool,
     /// The training transforms, as `{"steps": [..]}` in a JSON file; the recipe's by default.
@@ -101,13 +103,14 @@ fn main() -> Result<()> {
     let cfg = UnetrConfig {
         stochastic_depth: flags.stochastic_depth.unwrap_or(cfg.stochastic_depth),
         layer_scale: flags.layer_scale.or(cfg.layer_scale),
-        auxiliary_heads: flags.auxiliary_heads || matches!(flags.recipe, RecipeKind::Small),
+        auxiliary_heads: flags.auxiliary_heads || !matches!(flags.recipe, RecipeKind::Tutorial),
         ..cfg
     };
     cfg.validate()?;
     let (recipe, transforms) = match flags.recipe {
         RecipeKind::Tutorial => (Recipe::tutorial(), Compose::tutorial_train(cfg.image_size)),
         RecipeKind::Small => (Recipe::small(), Compose::crop_and_flip(cfg.image_size)),
+        RecipeKind::Finetune => (Recipe::finetune(), Compose::tutorial_train(cfg.image_size)),
     };
     let augment = match &flags.transforms {
         Some(path) => read_transforms(path)?,

@@ -16,7 +16,7 @@ use candle_core::Device;
 use clap::Parser;
 use image::GrayImage;
 use image::imageops::{FilterType, resize};
-use unetr::data::{ExifOrientation, Resize, Sample, Transform, read_image, sample_rng};
+use unetr::data::{ExifOrientation, Normalize, Resize, Sample, Transform, read_image, sample_rng};
 use unetr::model::Unetr;
 use unetr::train::{Palette, draw_overlay};
 
@@ -80,7 +80,7 @@ fn segment(
         .into_owned();
     let sample = Sample::new(&name, image.clone(), GrayImage::new(width, height));
     let resized = Resize::new(model.config().image_size).apply(sample, &mut sample_rng(0, 0, 0))?;
-    let mask = common::predict(model, resized, device)?;
+    let mask = common::predict(model, resized, &Normalize::default(), device)?;
     let mask = resize(&mask, width, height, FilterType::Nearest);
     mask.save(out.join(format!("{name}.mask.png")))?;
     draw_overlay(&image, &mask, palette)?.save(out.join(format!("{name}.overlay.png")))?;

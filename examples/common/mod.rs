@@ -13,7 +13,7 @@ use unetr::data::{
     Subset, Transform, sample_rng,
 };
 use unetr::metrics::MetricSet;
-use unetr::model::{EncoderWeights, Parameters, Precision, Unetr, UnetrConfig};
+use unetr::model::{EncoderWeights, Parameters, PixelStatistics, Precision, Unetr, UnetrConfig};
 use unetr::ops::keep_freed_memory;
 use unetr::train::{
     Checkpoints, Environment, Gallery, HistoryFile, ImageScore, Outcome, Palette, PredictionSample,
@@ -275,11 +275,20 @@ pub(crate) fn train(
     };
     let parameters = Parameters::new(settings.seed, DType::F32, &device);
     let model = Unetr::new(cfg, parameters.var_builder())?;
+    let mut normalize = Normalize::default();
     if let Some(weights) = &encoder {
         println!("encoder      {}", weights.assign_to(&parameters, cfg)?);
+        match weights.pixel_statistics() {
+            Some(PixelStatistics { mean, std }) => normalize = Normalize { mean, std },
+            None => eprintln!(
+                "how the encoder's photos were normalised is not known: as ImageNet's, unless its \
+                 config.json (timm) or preprocessor_config.json (transformers) lies beside the file"
+            ),
+        }
     }
 
-    let prepare = Compose::tutorial_val(cfg.image_size);
+    let prepare = Compose::tutorial_val(cfg.image_size).normalized_by(&normalize);
+    let augment = task.augment.clone().normalized_by(&normalize);
     let loader = DataLoaderConfig {
         seed: settings.seed,
         workers: settings.workers,
@@ -292,7 +301,7 @@ pub(crate) fn train(
     let open = |dataset: &Arc<dyn Dataset>, transforms: &Compose, config: &DataLoaderConfig| {
         loader_for(&device, dataset.clone(), transforms.clone(), config.clone())
     };
-    let train_loader = open(&task.train, &task.augment, &loader)?;
+    let train_loader = open(&task.train, &augment, &loader)?;
     let train_eval = open(&task.train, &prepare, &evaluation)?;
     let val_loader = open(&task.validation, &prepare, &evaluation)?;
 
@@ -307,7 +316,7 @@ pub(crate) fn train(
         recipe: &recipe,
         train: &loader,
         validation: &evaluation,
-        train_transforms: &task.augment,
+        train_transforms: &augment,
         validation_transforms: &prepare,
     };
     std::fs::write(run.config(), serde_json::to_vec_pretty(&config)?)?;
@@ -336,7 +345,7 @@ pub(crate) fn train(
             .steps(train_loader.batches_per_epoch() as u64),
         recipe.batch_size
     );
-    println!("augmentation {}", task.augment);
+    println!("augmentation {augment}");
     println!("output       {}", out.display());
 
     let stop = StopSignal::default();
@@ -369,9 +378,9 @@ pub(crate) fn train(
     let outcome = trainer.fit(&train_loader)?;
     draw_curves(trainer.history()).save(out.join("curves.png"))?;
     let step = trainer.history().last().map_or(0, |record| record.step);
-    gallery(&run, step, task, &model, &val_loader, &device)?;
+    gallery(&run, step, task, &model, &val_loader, &normalize, &device)?;
     let shown = (0..task.validation.len()).step_by(task.validation.len().div_ceil(5));
-    let samples = predictions(&model, &*task.validation, shown, &device)?;
+    let samples = predictions(&model, &*task.validation, shown, &normalize, &device)?;
     draw_predictions(&samples, &Palette::viridis(&task.classes))?
         .save(out.join("predictions.png"))?;
     Report::open(&[out])?.write(run.report())?;
@@ -400,6 +409,7 @@ fn gallery(
     task: &Task,
     model: &Unetr,
     loader: &DataLoader,
+    normalize: &Normalize,
     device: &Device,
 ) -> Result<()> {
     let (loss, mut metrics) = (SumLoss::tutorial(), MetricSet::new(&task.classes)?);
@@ -408,7 +418,7 @@ fn gallery(
     let scores: Vec<f64> = images.iter().map(score).collect();
     let chosen = Gallery::choose(&scores, 4);
     let indices = chosen.iter().map(|&(_, place)| images[place].index);
-    let pictures = predictions(model, &*task.validation, indices.clone(), device)?;
+    let pictures = predictions(model, &*task.validation, indices.clone(), normalize, device)?;
     let samples = chosen.iter().zip(indices).zip(pictures);
     let samples: Vec<ScoredSample> = samples
         .map(|((&(_, place), index), pictures)| ScoredSample {
@@ -427,6 +437,7 @@ fn predictions(
     model: &Unetr,
     dataset: &dyn Dataset,
     indices: impl Iterator<Item = usize>,
+    normalize: &Normalize,
     device: &Device,
 ) -> Result<Vec<PredictionSample>> {
     let size = model.config().image_size;
@@ -437,7 +448,7 @@ fn predictions(
             bail!("{}: expected 8-bit pixels", sample.name);
         };
         let mask = sample.mask.clone();
-        let prediction = predict(model, sample, device)?;
+        let prediction = predict(model, sample, normalize, device)?;
         samples.push(PredictionSample {
             image,
             mask,
@@ -448,8 +459,13 @@ fn predictions(
 }
 
 /// The classes of one photo of the network's size.
-pub(crate) fn predict(model: &Unetr, sample: Sample, device: &Device) -> Result<image::GrayImage> {
-    let sample = Normalize::default().apply(sample, &mut sample_rng(0, 0, 0))?;
+pub(crate) fn predict(
+    model: &Unetr,
+    sample: Sample,
+    normalize: &Normalize,
+    device: &Device,
+) -> Result<image::GrayImage> {
+    let sample = normalize.apply(sample, &mut sample_rng(0, 0, 0))?;
     let batch = Batch::collate([(0, sample)])?.to_device(device)?;
     let labels = predict_labels(model, &batch.images)?;
     let (_, height, width) = labels.dims3()?;

@@ -24,7 +24,7 @@ pub use config::{
     BlockKind, DecoderConfig, NormConfig, PatchProjection, RunningVariance, UnetrConfig,
     Upsampling, VitConfig,
 };
-pub use encoder_weights::{EncoderReport, EncoderWeights};
+pub use encoder_weights::{EncoderReport, EncoderWeights, PixelStatistics};
 pub use error::ModelError;
 pub use layers::{Bias, Conv2d, ConvTranspose2d, LayerNorm, Linear, Norm};
 pub use model::{SegmentationModel, TrainingOutput};

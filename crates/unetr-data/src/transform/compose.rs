@@ -88,6 +88,17 @@ impl Compose {
         self
     }
 
+    /// The same transforms with every [`Normalize`] replaced by this one.
+    #[must_use]
+    pub fn normalized_by(mut self, normalize: &Normalize) -> Self {
+        for step in &mut self.steps {
+            if let Step::Normalize(found) = step {
+                found.clone_from(normalize);
+            }
+        }
+        self
+    }
+
     /// Takes the [`Normalize`] off the end, if there is one.
     pub(crate) fn pop_normalize(&mut self) -> Option<Normalize> {
         match self.steps.pop() {

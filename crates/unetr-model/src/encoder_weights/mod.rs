@@ -2,6 +2,7 @@
 
 mod names;
 mod positions;
+mod statistics;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +13,7 @@ use unetr_ops::Gelu;
 
 use crate::{ModelError, Parameters, PatchProjection, UnetrConfig};
 use names::{Place, Scheme};
+pub use statistics::PixelStatistics;
 
 const POSITIONS: &str = "vit.patch_embedding.position_embeddings";
 const PATCHES: &str = "vit.patch_embedding.patch_embeddings.weight";
@@ -45,6 +47,7 @@ pub struct EncoderWeights {
     /// `[1, tokens, hidden]`
     positions: Tensor,
     left_out: Vec<String>,
+    statistics: Option<PixelStatistics>,
 }
 
 /// What became of the weights of an encoder.
@@ -136,7 +139,15 @@ impl EncoderWeights {
             tensors,
             positions,
             left_out,
+            statistics: statistics::of_file(path),
         })
+    }
+
+    /// What the encoder's photos were normalised by, where that is known: from `preprocessor_config.json` or
+    /// `config.json` beside the file, as `transformers` and timm write them, or else from the model's name in that
+    /// of the file or its folder, such as `vit_tiny_patch16_224.augreg_in21k.safetensors`.
+    pub fn pixel_statistics(&self) -> Option<PixelStatistics> {
+        self.statistics
     }
 
     /// The configuration `base` with an encoder of this shape: hidden size, MLP size, depth, biases and layer

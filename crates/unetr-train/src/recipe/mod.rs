@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use unetr_model::{Parameters, SegmentationModel};
 
 use crate::{
-    CrossEntropy, LossConfig, LossTerm, MuonConfig, OptimizerConfig, ParameterGroups, Region,
-    Result, Retention, RunSpan, ScheduleConfig, Trainer, TrainerConfig, Tversky,
+    AdamWConfig, CrossEntropy, GroupRule, LossConfig, LossTerm, MuonConfig, OptimizerConfig,
+    ParameterGroups, Region, Result, Retention, RunSpan, ScheduleConfig, Trainer, TrainerConfig,
+    Tversky,
 };
 
 /// How a network is trained: loss, optimiser, learning rate, bounds, and what is kept.
@@ -102,20 +103,9 @@ impl Recipe {
     /// `Compose::crop_and_flip` of `unetr-data`; the README says what it was measured to give beside the
     /// tutorial's recipe.
     pub fn small() -> Self {
-        let jaccard = Tversky {
-            alpha: 1.,
-            beta: 1.,
-            region: Region::Batch,
-            ..Tversky::default()
-        };
         Self {
             batch_size: 8,
-            loss: LossConfig {
-                terms: vec![
-                    LossTerm::new(1., CrossEntropy::default()),
-                    LossTerm::new(1., jaccard),
-                ],
-            },
+            loss: entropy_and_jaccard(),
             optimizer: OptimizerConfig::Muon(MuonConfig {
                 weight_decay: 0.05,
                 ..MuonConfig::default()
@@ -124,6 +114,29 @@ impl Recipe {
             trainer: TrainerConfig {
                 epochs: 30,
                 eval_every: 4,
+                clip_norm: Some(1.),
+                ..TrainerConfig::default()
+            },
+            ..Self::tutorial()
+        }
+    }
+
+    /// For a network whose transformer was trained elsewhere ([`EncoderWeights`](unetr_model::EncoderWeights)):
+    /// AdamW up to 0.001 and down along a cosine, a tenth of that for the transformer, batches of 16, 8
+    /// epochs, bounded gradients, and the losses of [`small`](Self::small).
+    pub fn finetune() -> Self {
+        Self {
+            batch_size: 16,
+            loss: entropy_and_jaccard(),
+            optimizer: OptimizerConfig::AdamW(AdamWConfig {
+                weight_decay: 0.05,
+                ..AdamWConfig::default()
+            }),
+            groups: ParameterGroups::default().rule(GroupRule::new("vit.*").lr_factor(0.1)),
+            schedule: ScheduleConfig::default(),
+            trainer: TrainerConfig {
+                epochs: 8,
+                eval_every: 2,
                 clip_norm: Some(1.),
                 ..TrainerConfig::default()
             },
@@ -165,5 +178,21 @@ impl Recipe {
             self.schedule.schedule(steps)?,
             self.trainer.clone(),
         )
+    }
+}
+
+/// Cross entropy, and a soft Jaccard loss of each class over the batch.
+fn entropy_and_jaccard() -> LossConfig {
+    let jaccard = Tversky {
+        alpha: 1.,
+        beta: 1.,
+        region: Region::Batch,
+        ..Tversky::default()
+    };
+    LossConfig {
+        terms: vec![
+            LossTerm::new(1., CrossEntropy::default()),
+            LossTerm::new(1., jaccard),
+        ],
     }
 }
