@@ -10,15 +10,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 use unetr::data::{
-    Affine, CenterCrop, Clahe, ClassCrop, CoarseDropout, ColorJitter, Compose, D4, Dataset,
-    ElasticTransform, Equalize, GaussianBlur, GaussianNoise, GridDistortion, HorizontalFlip, Image,
-    JpegCompression, MotionBlur, OneOf, OxfordPets, Pad, Perspective, Probability,
-    RandomBrightnessContrast, RandomCrop, RandomGamma, RandomResizedCrop, Resize, Sample, SomeOf,
-    Step, ToGray, Transform, VerticalFlip, sample_rng,
+    Affine, CenterCrop, Clahe, ClassCrop, Classes, CoarseDropout, ColorJitter, Compose, D4,
+    Dataset, ElasticTransform, Equalize, GaussianBlur, GaussianNoise, GridDistortion,
+    HorizontalFlip, Image, JpegCompression, MotionBlur, OneOf, OxfordPets, Pad, Perspective,
+    Probability, RandomBrightnessContrast, RandomCrop, RandomGamma, RandomResizedCrop, Resize,
+    Sample, SomeOf, Step, ToGray, Transform, VerticalFlip, sample_rng,
 };
-use unetr::train::{Palette, draw_sheet};
+use unetr::train::draw_sheet;
 
 /// Draws what transforms do to photos and masks.
 #[derive(Debug, Parser)]
@@ -44,9 +44,7 @@ const BOUNDARY: u8 = 2;
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let pets = OxfordPets::open(&flags.data)?;
-    let names = OxfordPets::CLASS_NAMES.into_iter().map(String::from);
-    let colours = OxfordPets::PALETTE.into_iter().map(image::Rgb);
-    let palette = Palette::new(names.zip(colours));
+    let classes = Classes::new(OxfordPets::CLASS_NAMES.into_iter().zip(OxfordPets::PALETTE))?;
     let steps = match &flags.pipeline {
         Some(path) => read_pipeline(path)?,
         None => every_step(),
@@ -56,7 +54,7 @@ fn main() -> Result<()> {
         .map(|n| pets.get(n * pets.len() / count))
         .collect::<Result<_, _>>()?;
     let row = |samples: &[Sample]| -> Result<Vec<RgbImage>> {
-        let pictures = samples.iter().map(|sample| pictures(sample, &palette));
+        let pictures = samples.iter().map(|sample| pictures(sample, &classes));
         Ok(pictures.collect::<Result<Vec<_>>>()?.concat())
     };
     let mut rows = vec![("Photos and masks".into(), row(&samples)?)];
@@ -91,12 +89,12 @@ fn read_pipeline(path: &PathBuf) -> Result<Vec<Step>> {
 }
 
 /// A photo, and the classes of its mask.
-fn pictures(sample: &Sample, palette: &Palette) -> Result<[RgbImage; 2]> {
+fn pictures(sample: &Sample, classes: &Classes) -> Result<[RgbImage; 2]> {
     let Image::U8(photo) = &sample.image else {
         bail!("{}: expected 8-bit pixels", sample.name);
     };
     let mask = RgbImage::from_fn(photo.width(), photo.height(), |x, y| {
-        palette.colour(sample.mask.get_pixel(x, y).0[0])
+        Rgb(classes.colour(sample.mask.get_pixel(x, y).0[0]))
     });
     Ok([photo.clone(), mask])
 }

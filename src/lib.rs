@@ -4,4 +4,5 @@ pub use unetr_data as data;
 pub use unetr_metrics as metrics;
 pub use unetr_model as model;
 pub use unetr_ops as ops;
+pub use unetr_predict as predict;
 pub use unetr_train as train;

@@ -1,24 +1,25 @@
 //! What the examples that train share: from settings to a run folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::json;
 use unetr::data::{
-    Batch, Compose, DataLoader, DataLoaderConfig, Dataset, Image, Normalize, Resize, Sample, Split,
+    Classes, Compose, DataLoader, DataLoaderConfig, Dataset, Image, Normalize, Resize, Split,
     Subset, Transform, sample_rng,
 };
 use unetr::metrics::MetricSet;
 use unetr::model::{EncoderWeights, Parameters, PixelStatistics, Precision, Unetr, UnetrConfig};
 use unetr::ops::keep_freed_memory;
+use unetr::predict::{ModelCard, Segmenter, save_pretrained};
 use unetr::train::{
-    Checkpoints, Environment, Gallery, HistoryFile, ImageScore, Outcome, Palette, PredictionSample,
-    Recipe, Report, RunFolder, RunLock, ScoredSample, StopSignal, SumLoss, TensorBoard,
-    console_progress, draw_curves, draw_predictions, evaluate_images, predict_labels,
+    Checkpoint, Checkpoints, Environment, Gallery, HistoryFile, ImageScore, Outcome,
+    PredictionSample, Recipe, Report, RunFolder, RunLock, ScoredSample, StopSignal, SumLoss,
+    TensorBoard, console_progress, draw_curves, draw_predictions, evaluate_images,
 };
 
 /// In what numbers a network multiplies.
@@ -369,6 +370,7 @@ pub(crate) fn train(
         .evaluation_file(run.evaluation())
         .attach("config.json", cfg)?
         .attach("preprocessing.json", &prepare)?
+        .attach("classes.json", &Classes::viridis(&task.classes)?)?
         .callback(console_progress())
         .callback(Box::new(TensorBoard::create(out.join("tensorboard"))?))
         .stop_signal(stop);
@@ -378,11 +380,13 @@ pub(crate) fn train(
     let outcome = trainer.fit(&train_loader)?;
     draw_curves(trainer.history()).save(out.join("curves.png"))?;
     let step = trainer.history().last().map_or(0, |record| record.step);
-    gallery(&run, step, task, &model, &val_loader, &normalize, &device)?;
+    let classes = Classes::viridis(&task.classes)?;
+    let segmenter =
+        Segmenter::of_unetr(model.clone(), classes.clone(), normalize.clone(), &device)?;
+    gallery(&run, step, task, &model, &segmenter, &val_loader, &device)?;
     let shown = (0..task.validation.len()).step_by(task.validation.len().div_ceil(5));
-    let samples = predictions(&model, &*task.validation, shown, &normalize, &device)?;
-    draw_predictions(&samples, &Palette::viridis(&task.classes))?
-        .save(out.join("predictions.png"))?;
+    let samples = predictions(&segmenter, &*task.validation, shown)?;
+    draw_predictions(&samples, &classes)?.save(out.join("predictions.png"))?;
     Report::open(&[out])?.write(run.report())?;
     match outcome {
         Outcome::Finished => println!("finished; look at {}", run.report().display()),
@@ -393,10 +397,12 @@ pub(crate) fn train(
         Outcome::Stopped => println!("stopped; the same command with --resume goes on"),
     }
     if let Some(best) = trainer.saved().and_then(Checkpoints::best) {
+        let folder = run.model();
+        share(&folder, best, &recipe, task, &normalize)?;
         println!(
-            "the best checkpoint, applied to other photos:\n    \
-             cargo run --release --example predict -- --checkpoint {} photo.jpg",
-            best.path().display()
+            "the best network, applied to other photos:\n    \
+             cargo run --release --example predict -- --model {} photo.jpg",
+            folder.display()
         );
     }
     Ok(())
@@ -408,8 +414,8 @@ fn gallery(
     step: u64,
     task: &Task,
     model: &Unetr,
+    segmenter: &Segmenter,
     loader: &DataLoader,
-    normalize: &Normalize,
     device: &Device,
 ) -> Result<()> {
     let (loss, mut metrics) = (SumLoss::tutorial(), MetricSet::new(&task.classes)?);
@@ -418,7 +424,7 @@ fn gallery(
     let scores: Vec<f64> = images.iter().map(score).collect();
     let chosen = Gallery::choose(&scores, 4);
     let indices = chosen.iter().map(|&(_, place)| images[place].index);
-    let pictures = predictions(model, &*task.validation, indices.clone(), normalize, device)?;
+    let pictures = predictions(segmenter, &*task.validation, indices.clone())?;
     let samples = chosen.iter().zip(indices).zip(pictures);
     let samples: Vec<ScoredSample> = samples
         .map(|((&(_, place), index), pictures)| ScoredSample {
@@ -427,49 +433,57 @@ fn gallery(
             pictures,
         })
         .collect();
-    let palette = Palette::viridis(&task.classes);
-    Gallery::write(run.gallery(), step, &samples, 4, &palette)?;
+    Gallery::write(run.gallery(), step, &samples, 4, segmenter.classes())?;
     Ok(())
 }
 
-/// Predictions for some photos of a data set.
+/// Predictions for some photos of a data set, at the network's size.
 fn predictions(
-    model: &Unetr,
+    segmenter: &Segmenter,
     dataset: &dyn Dataset,
     indices: impl Iterator<Item = usize>,
-    normalize: &Normalize,
-    device: &Device,
 ) -> Result<Vec<PredictionSample>> {
-    let size = model.config().image_size;
     let mut samples = Vec::new();
     for index in indices {
-        let sample = Resize::new(size).apply(dataset.get(index)?, &mut sample_rng(0, 0, 0))?;
-        let Image::U8(image) = sample.image.clone() else {
+        let resize = Resize::new(segmenter.size());
+        let sample = resize.apply(dataset.get(index)?, &mut sample_rng(0, 0, 0))?;
+        let Image::U8(image) = sample.image else {
             bail!("{}: expected 8-bit pixels", sample.name);
         };
-        let mask = sample.mask.clone();
-        let prediction = predict(model, sample, normalize, device)?;
         samples.push(PredictionSample {
+            prediction: segmenter.segment(&image)?.labels,
             image,
-            mask,
-            prediction,
+            mask: sample.mask,
         });
     }
     Ok(samples)
 }
 
-/// The classes of one photo of the network's size.
-pub(crate) fn predict(
-    model: &Unetr,
-    sample: Sample,
+/// Writes the network of a checkpoint for others to use.
+fn share(
+    folder: &Path,
+    checkpoint: &Checkpoint,
+    recipe: &Recipe,
+    task: &Task,
     normalize: &Normalize,
-    device: &Device,
-) -> Result<image::GrayImage> {
-    let sample = normalize.apply(sample, &mut sample_rng(0, 0, 0))?;
-    let batch = Batch::collate([(0, sample)])?.to_device(device)?;
-    let labels = predict_labels(model, &batch.images)?;
-    let (_, height, width) = labels.dims3()?;
-    let labels = labels.flatten_all()?.to_vec1::<u8>()?;
-    image::GrayImage::from_raw(width as u32, height as u32, labels)
-        .context("a prediction has not the size of its photo")
+) -> Result<()> {
+    let (model, parameters) = Unetr::load(checkpoint.path(), &Device::Cpu)?;
+    let (training, validation) = (task.train.len(), task.validation.len());
+    let card = ModelCard {
+        name: "UNETR".into(),
+        data: format!("{training} photos for training, {validation} for validation."),
+        training: format!(
+            "{} updates of {} photos: {}; {}, {}.",
+            checkpoint.step(),
+            recipe.batch_size,
+            recipe.loss,
+            recipe.optimizer,
+            recipe.schedule
+        ),
+        metrics: checkpoint.metrics().clone(),
+        ..ModelCard::default()
+    };
+    let classes = Classes::viridis(&task.classes)?;
+    save_pretrained(folder, &model, &parameters, normalize, &classes, &card)?;
+    Ok(())
 }

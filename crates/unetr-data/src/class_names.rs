@@ -73,6 +73,27 @@ impl Classes {
         Self::new(names.into_iter().zip(colours))
     }
 
+    /// Classes with these names in colours from dark blue over green to yellow, in which the tutorial draws masks:
+    /// Matplotlib's viridis (<https://bids.github.io/colormap/>).
+    ///
+    /// # Errors
+    /// As [`Classes::new`].
+    ///
+    /// # Examples
+    /// ```
+    /// use unetr_data::Classes;
+    ///
+    /// let pets = Classes::viridis(["pet", "background", "boundary"])?;
+    /// assert_eq!(pets.colours(), [[68, 1, 84], [33, 145, 140], [253, 231, 37]]);
+    /// # Ok::<(), unetr_data::Error>(())
+    /// ```
+    pub fn viridis<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Result<Self> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let last = names.len().saturating_sub(1).max(1) as f32;
+        let colour = |(index, name)| (name, viridis(index as f32 / last));
+        Self::new(names.into_iter().enumerate().map(colour))
+    }
+
     /// Gives ignored pixels a colour in masks that tell classes by colour.
     #[must_use]
     pub fn ignore(mut self, colour: [u8; 3]) -> Self {
@@ -118,6 +139,13 @@ impl Classes {
         &self.colours
     }
 
+    /// The RGB colour of a pixel's label: a class's, or that of ignored pixels, or else grey.
+    pub fn colour(&self, label: u8) -> [u8; 3] {
+        const GREY: [u8; 3] = [150; 3];
+        let colour = self.colours.get(usize::from(label));
+        colour.copied().or(self.ignored).unwrap_or(GREY)
+    }
+
     /// The RGB colour of ignored pixels, if they have one.
     pub fn ignored(&self) -> Option<[u8; 3]> {
         self.ignored
@@ -130,6 +158,26 @@ impl Classes {
             .find(|(_, other)| *other == name)
             .map(|(number, _)| number)
     }
+}
+
+/// The colour at `position`, from 0 to 1, of viridis, which is known at equal distances.
+fn viridis(position: f32) -> [u8; 3] {
+    const KNOWN: [[u8; 3]; 9] = [
+        [68, 1, 84],
+        [72, 40, 120],
+        [62, 74, 137],
+        [49, 104, 142],
+        [33, 145, 140],
+        [53, 183, 121],
+        [109, 205, 89],
+        [180, 222, 44],
+        [253, 231, 37],
+    ];
+    let place = position * (KNOWN.len() - 1) as f32;
+    let index = (place as usize).min(KNOWN.len() - 2);
+    let (from, to, part) = (KNOWN[index], KNOWN[index + 1], place - index as f32);
+    let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * part).round() as u8;
+    std::array::from_fn(|channel| mix(from[channel], to[channel]))
 }
 
 /// [`Classes`] as they are written.

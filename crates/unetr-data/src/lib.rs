@@ -32,7 +32,7 @@ pub use batch::Batch;
 pub use cache::{CacheStats, MemoryCache, PrepareConfig, PreparedDataset};
 pub use class_map::ClassMap;
 pub use class_names::Classes;
-pub use coco::{CocoConfig, CocoDataset, Crowds};
+pub use coco::{CocoConfig, CocoDataset, Crowds, RunLengths};
 pub use csv_list::{CsvConfig, CsvDataset};
 pub use dataset::Dataset;
 pub use decode::{ExifOrientation, decode_image, decode_mask, read_image, read_mask};
@@ -59,7 +59,7 @@ pub use transform::{
     CoarseDropout, ColorJitter, Compose, D4, ElasticTransform, Equalize, GaussianBlur,
     GaussianNoise, GridDistortion, HorizontalFlip, JpegCompression, MotionBlur, Normalize, OneOf,
     Pad, Perspective, PixelType, Probability, RandomBrightnessContrast, RandomCrop, RandomGamma,
-    RandomResizedCrop, Region, Resize, SomeOf, Step, ToGray, Transform, VerticalFlip,
+    RandomResizedCrop, Region, Resize, SomeOf, Step, ToGray, Transform, VerticalFlip, resize_image,
 };
 pub use verify::{ClassCount, Problem, Spread, Statistics, Verification, VerifyConfig, verify};
 pub use voc::{VocConfig, VocDataset};

@@ -166,14 +166,6 @@ pub enum Error {
         /// Width and height of the prediction.
         prediction: (u32, u32),
     },
-    /// Classes were to be drawn over a photo of another size.
-    #[error("the classes are {classes:?}, the photo is {photo:?}; expected one size, not empty")]
-    OverlaySize {
-        /// Width and height of the photo.
-        photo: (u32, u32),
-        /// Width and height of the classes.
-        classes: (u32, u32),
-    },
     /// A picture could not be written or is damaged.
     #[error("{path}: {source}", path = path.display())]
     Picture {
@@ -248,6 +240,9 @@ pub enum Error {
     /// The model could not be built, read or written.
     #[error(transparent)]
     Model(#[from] unetr_model::ModelError),
+    /// Classes could not be predicted or drawn.
+    #[error(transparent)]
+    Predict(Box<unetr_predict::Error>),
     /// Candle could not compute.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -255,6 +250,12 @@ pub enum Error {
 
 /// A result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<unetr_predict::Error> for Error {
+    fn from(error: unetr_predict::Error) -> Self {
+        Self::Predict(Box::new(error))
+    }
+}
 
 /// Names the path in what the operating system or a parser says of it.
 pub(crate) trait At<T> {

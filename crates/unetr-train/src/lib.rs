@@ -32,8 +32,8 @@ pub use optimizer::{
 };
 pub use recipe::Recipe;
 pub use report::{
-    Gallery, GalleryEntry, Palette, Picture, PredictionSample, Rank, Report, ScoredSample,
-    draw_curves, draw_overlay, draw_predictions, draw_sheet,
+    Gallery, GalleryEntry, Picture, PredictionSample, Rank, Report, ScoredSample, draw_curves,
+    draw_predictions, draw_sheet,
 };
 pub use run_folder::{BuildProfile, Environment, Evaluation, RunFolder};
 pub use schedule::{RunSpan, Schedule, ScheduleConfig, SchedulePart};
@@ -41,5 +41,5 @@ pub use tensorboard::{EventWriter, TensorBoard};
 pub use trainer::{
     Callback, DatasetScores, EarlyStopping, EmaConfig, ImageScore, LogLines, Outcome, Plan,
     ProgressBars, StepReport, StopSignal, Trainer, TrainerConfig, console_progress, evaluate,
-    evaluate_images, predict_labels,
+    evaluate_images,
 };

@@ -6,7 +6,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{polygon, rle::Rle};
+use super::{polygon, rle::RunLengths};
 
 /// What is read of a file of annotations; it has more fields.
 #[derive(Debug, Deserialize)]
@@ -80,7 +80,7 @@ impl Annotations {
 pub(super) enum Segmentation {
     /// Some polygons, together: x, y, x, y … of each.
     Polygons(Vec<Vec<f64>>),
-    Rle(Rle),
+    RunLengths(RunLengths),
 }
 
 impl Segmentation {
@@ -93,7 +93,7 @@ impl Segmentation {
             Self::Polygons(polygons) => polygons
                 .iter()
                 .try_for_each(|points| polygon::paint(points, mask, value)),
-            Self::Rle(rle) => rle.paint(mask, value),
+            Self::RunLengths(rle) => rle.paint(mask, value),
         }
     }
 }
@@ -116,7 +116,8 @@ impl<'de> Deserialize<'de> for Segmentation {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, rle: A) -> Result<Segmentation, A::Error> {
-                Rle::deserialize(MapAccessDeserializer::new(rle)).map(Segmentation::Rle)
+                RunLengths::deserialize(MapAccessDeserializer::new(rle))
+                    .map(Segmentation::RunLengths)
             }
         }
 

@@ -16,3 +16,4 @@ mod rle;
 
 pub use config::{CocoConfig, Crowds};
 pub use dataset::CocoDataset;
+pub use rle::RunLengths;

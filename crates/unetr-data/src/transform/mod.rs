@@ -75,6 +75,6 @@ pub use perspective::Perspective;
 pub use pixels::PixelType;
 pub use probability::Probability;
 pub use random_resized_crop::RandomResizedCrop;
-pub use resize::Resize;
+pub use resize::{Resize, resize_image};
 pub use some_of::SomeOf;
 pub use step::{Step, Transform};

@@ -1,5 +1,7 @@
-use super::{Canvas, PixelType, Region, Transform, geometry::Step, settings::check_size};
-use crate::{Result, SampleRng};
+use super::geometry::{Step, Window};
+use super::{Canvas, PixelType, Region, Transform, settings::check_size};
+use crate::{Error, Result, SampleRng};
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -20,6 +22,42 @@ impl Resize {
     pub fn new(size: [usize; 2]) -> Self {
         Self { size }
     }
+}
+
+/// A photo at another height and width, as [`Resize`] makes it.
+///
+/// # Errors
+/// When the size or the photo has no pixels.
+///
+/// # Examples
+/// ```
+/// use image::RgbImage;
+///
+/// let small = unetr_data::resize_image(&RgbImage::new(500, 375), [128, 256])?;
+/// assert_eq!(small.dimensions(), (256, 128));
+/// # Ok::<(), unetr_data::Error>(())
+/// ```
+pub fn resize_image(photo: &RgbImage, size: [usize; 2]) -> Result<RgbImage> {
+    check_size("Resize", size)?;
+    let whole = [photo.height() as usize, photo.width() as usize];
+    if whole.contains(&0) {
+        return Err(Error::NoPixels {
+            name: "the photo".to_owned(),
+        });
+    }
+    let window = Window {
+        region: Region::whole(whole),
+        resized: size,
+        crop: Region::whole(size),
+        ..Window::whole(whole)
+    };
+    let [height, width] = size;
+    let mut resized = RgbImage::new(width as u32, height as u32);
+    let (pixels, _) = resized.as_chunks_mut::<3>();
+    window.bilinear(photo, |y, row| {
+        pixels[y * width..][..width].copy_from_slice(row);
+    });
+    Ok(resized)
 }
 
 impl Transform for Resize {

@@ -1,12 +1,13 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
+use unetr_data::Classes;
 
+use super::PredictionSample;
 use super::picture::Picture;
 use super::predictions::{cells, check_sizes};
-use super::{Palette, PredictionSample};
 use crate::error::At;
 use crate::{Error, Result, files};
 
@@ -49,7 +50,8 @@ impl Rank {
 /// # Examples
 /// ```
 /// # use image::{GrayImage, RgbImage};
-/// # use unetr_train::{Gallery, Palette, PredictionSample, RunFolder, ScoredSample};
+/// # use unetr_data::Classes;
+/// # use unetr_train::{Gallery, PredictionSample, RunFolder, ScoredSample};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let run = RunFolder::new(folder.path());
@@ -63,8 +65,8 @@ impl Rank {
 /// #     },
 /// # };
 /// let samples = [sample("Bengal_1", 0.71), sample("Persian_14", 0.93), sample("pug_2", 0.38)];
-/// let palette = Palette::viridis(["pet", "background", "boundary"]);
-/// let gallery = Gallery::write(run.gallery(), 3550, &samples, 1, &palette)?;
+/// let classes = Classes::viridis(["pet", "background", "boundary"])?;
+/// let gallery = Gallery::write(run.gallery(), 3550, &samples, 1, &classes)?;
 /// let names = gallery.entries().iter().map(|entry| entry.name.as_str());
 /// assert_eq!(names.collect::<Vec<_>>(), ["Persian_14", "Bengal_1", "pug_2"]);
 /// # Ok(())
@@ -74,7 +76,7 @@ impl Rank {
 #[serde(deny_unknown_fields)]
 pub struct Gallery {
     step: u64,
-    classes: Vec<ColouredClass>,
+    classes: Classes,
     entries: Vec<GalleryEntry>,
 }
 
@@ -94,16 +96,8 @@ pub struct GalleryEntry {
     pub truth: Picture,
     /// The predicted classes, in their colours.
     pub prediction: Picture,
-    /// The predicted classes over the photo, see [`draw_overlay`](crate::draw_overlay).
+    /// The predicted classes over the photo, see [`draw_overlay`](unetr_predict::draw_overlay).
     pub overlay: Picture,
-}
-
-/// How a class is called and drawn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ColouredClass {
-    name: String,
-    colour: [u8; 3],
 }
 
 impl Gallery {
@@ -151,7 +145,7 @@ impl Gallery {
         step: u64,
         samples: &[ScoredSample],
         count: usize,
-        palette: &Palette,
+        classes: &Classes,
     ) -> Result<Self> {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).at(folder)?;
@@ -164,7 +158,7 @@ impl Gallery {
                 .count();
             let sample = &samples[index];
             check_sizes(index, &sample.pictures)?;
-            let [image, mask, _, prediction, overlay] = cells(&sample.pictures, palette)?;
+            let [image, mask, _, prediction, overlay] = cells(&sample.pictures, classes)?;
             // The step makes the name new: who reads meanwhile finds the former pictures.
             let store = |kind: &str, picture: &RgbImage, format: ImageFormat| {
                 let ending = format.extensions_str()[0];
@@ -181,16 +175,9 @@ impl Gallery {
                 overlay: store("overlay", &overlay, ImageFormat::Jpeg)?,
             });
         }
-        let classes = palette
-            .classes()
-            .iter()
-            .map(|(name, colour)| ColouredClass {
-                name: name.clone(),
-                colour: colour.0,
-            });
         let gallery = Self {
             step,
-            classes: classes.collect(),
+            classes: classes.clone(),
             entries,
         };
         files::write_json(&Self::index(folder), &gallery)?;
@@ -231,9 +218,8 @@ impl Gallery {
     }
 
     /// Names and colours of the classes.
-    pub fn palette(&self) -> Palette {
-        let classes = self.classes.iter();
-        Palette::new(classes.map(|class| (class.name.clone(), Rgb(class.colour))))
+    pub fn classes(&self) -> &Classes {
+        &self.classes
     }
 
     /// The file about the pictures, which is written after them.

@@ -1,8 +1,9 @@
 use image::imageops::FilterType;
 use image::{GrayImage, Rgb, RgbImage};
+use unetr_data::Classes;
+use unetr_predict::draw_overlay;
 
 use super::canvas::{Align, Canvas, GRID, INK, Weight};
-use super::{Palette, draw_overlay};
 use crate::{Error, Result};
 
 const CELL: u32 = 256;
@@ -34,7 +35,7 @@ pub struct PredictionSample {
 /// Draws samples in rows: image, mask, both, prediction, both; with a legend of the classes.
 ///
 /// Every picture is scaled so that its longer side has 256 pixels. Classes lie over the image as
-/// [`draw_overlay`] draws them.
+/// [`draw_overlay`](unetr_predict::draw_overlay) draws them.
 ///
 /// # Errors
 /// When a sample's pictures differ in size or are empty.
@@ -42,20 +43,21 @@ pub struct PredictionSample {
 /// # Examples
 /// ```
 /// # use image::{GrayImage, RgbImage};
-/// # use unetr_train::{Palette, PredictionSample, draw_predictions};
+/// # use unetr_data::Classes;
+/// # use unetr_train::{PredictionSample, draw_predictions};
 /// # fn main() -> unetr_train::Result<()> {
 /// let sample = PredictionSample {
 ///     image: RgbImage::new(64, 64),
 ///     mask: GrayImage::new(64, 64),
 ///     prediction: GrayImage::new(64, 64),
 /// };
-/// let palette = Palette::viridis(["pet", "background", "boundary"]);
-/// let picture = draw_predictions(&[sample], &palette)?;
+/// let classes = Classes::viridis(["pet", "background", "boundary"])?;
+/// let picture = draw_predictions(&[sample], &classes)?;
 /// # assert!(picture.width() > 5 * 256);
 /// # Ok(())
 /// # }
 /// ```
-pub fn draw_predictions(samples: &[PredictionSample], palette: &Palette) -> Result<RgbImage> {
+pub fn draw_predictions(samples: &[PredictionSample], classes: &Classes) -> Result<RgbImage> {
     for (index, sample) in samples.iter().enumerate() {
         check_sizes(index, sample)?;
     }
@@ -74,12 +76,12 @@ pub fn draw_predictions(samples: &[PredictionSample], palette: &Palette) -> Resu
     }
     let mut y = MARGIN + HEADER;
     for sample in samples {
-        for (column, picture) in (0..).zip(cells(sample, palette)?) {
+        for (column, picture) in (0..).zip(cells(sample, classes)?) {
             canvas.place(&picture, column_x(column) + (CELL - picture.width()) / 2, y);
         }
         y += fit(sample.image.dimensions()).1 + GAP;
     }
-    legend(&mut canvas, palette, y + 10);
+    legend(&mut canvas, classes, y + 10);
     Ok(canvas.finish())
 }
 
@@ -99,15 +101,15 @@ pub(super) fn check_sizes(index: usize, sample: &PredictionSample) -> Result<()>
 }
 
 /// The five pictures of a sample, scaled to a cell.
-pub(super) fn cells(sample: &PredictionSample, palette: &Palette) -> Result<[RgbImage; 5]> {
+pub(super) fn cells(sample: &PredictionSample, classes: &Classes) -> Result<[RgbImage; 5]> {
     let (width, height) = fit(sample.image.dimensions());
     let image = image::imageops::resize(&sample.image, width, height, FilterType::CatmullRom);
-    let beside_and_over = |classes: &GrayImage| -> Result<[RgbImage; 2]> {
-        let classes = image::imageops::resize(classes, width, height, FilterType::Nearest);
+    let beside_and_over = |labels: &GrayImage| -> Result<[RgbImage; 2]> {
+        let labels = image::imageops::resize(labels, width, height, FilterType::Nearest);
         let beside = RgbImage::from_fn(width, height, |x, y| {
-            palette.colour(classes.get_pixel(x, y).0[0])
+            Rgb(classes.colour(labels.get_pixel(x, y).0[0]))
         });
-        Ok([beside, draw_overlay(&image, &classes, palette)?])
+        Ok([beside, draw_overlay(&image, &labels, classes)?])
     };
     let [mask, with_mask] = beside_and_over(&sample.mask)?;
     let [prediction, with_prediction] = beside_and_over(&sample.prediction)?;
@@ -122,10 +124,10 @@ fn fit((width, height): (u32, u32)) -> (u32, u32) {
 }
 
 /// A swatch of each class with its name, from left to right.
-fn legend(canvas: &mut Canvas, palette: &Palette, y: u32) {
+fn legend(canvas: &mut Canvas, classes: &Classes, y: u32) {
     let mut x = MARGIN;
-    for (name, colour) in palette.classes() {
-        swatch(canvas, x, y, *colour);
+    for (name, colour) in classes.names().iter().zip(classes.colours()) {
+        swatch(canvas, x, y, Rgb(*colour));
         x += 32;
         canvas.text(
             name,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 ///     evaluation.json     Evaluation: the confusion matrix of the last evaluation
 ///     gallery/            Gallery: the best, median and worst predictions
 ///     checkpoints/        Checkpoints
+///     model/              the best network, to share and to predict with
 ///     report.html         Report: all of it to look at
 /// ```
 ///
@@ -63,6 +64,11 @@ impl RunFolder {
     /// The folder of [`Checkpoints`](crate::Checkpoints).
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
+    }
+
+    /// The folder of the best network, as `unetr_predict::save_pretrained` writes it.
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model")
     }
 
     /// The file of the [`Report`](crate::Report).

@@ -4,7 +4,6 @@ use candle_core::{DType, Device, Tensor};
 use unetr_data::DataLoader;
 use unetr_metrics::{BatchCounts, MetricSet};
 use unetr_model::{Mode, SegmentationModel, no_grad};
-use unetr_ops::predicted_classes;
 
 use super::upload::to_device;
 use crate::{Loss, LossValue, Result};
@@ -118,19 +117,6 @@ impl Losses {
         };
         Ok(self.names.into_iter().zip(values))
     }
-}
-
-/// The most probable class of every pixel; of equally probable ones the lowest, on every device.
-///
-/// # Shapes
-/// - `images`: `[batch, channels, height, width]`
-/// - returns: `[batch, height, width]`, u8
-///
-/// # Errors
-/// When the network cannot take the images.
-pub fn predict_labels(model: &dyn SegmentationModel, images: &Tensor) -> Result<Tensor> {
-    let logits = no_grad(|| model.forward(images, Mode::Eval))?.detach();
-    Ok(predicted_classes(&logits)?.to_dtype(DType::U8)?)
 }
 
 pub(crate) fn scalar(value: &Tensor) -> Result<f64> {

@@ -21,7 +21,7 @@ pub use builder::Trainer;
 pub use callback::{Callback, Plan, StepReport};
 pub use config::{EarlyStopping, EmaConfig, TrainerConfig};
 pub(crate) use evaluate::scalar;
-pub use evaluate::{DatasetScores, ImageScore, evaluate, evaluate_images, predict_labels};
+pub use evaluate::{DatasetScores, ImageScore, evaluate, evaluate_images};
 pub use fit::Outcome;
 pub(crate) use forward::{Pass, train_mode};
 pub use progress::{LogLines, ProgressBars, console_progress};

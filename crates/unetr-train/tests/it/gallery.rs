@@ -2,7 +2,8 @@ use std::fs;
 use std::path::Path;
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
-use unetr_train::{Error, Gallery, Palette, PredictionSample, Rank, ScoredSample};
+use unetr_data::Classes;
+use unetr_train::{Error, Gallery, PredictionSample, Rank, ScoredSample};
 
 fn sample(name: &str, score: f64, (width, height): (u32, u32)) -> ScoredSample {
     ScoredSample {
@@ -21,8 +22,8 @@ fn samples(scores: &[f64]) -> Vec<ScoredSample> {
     scores.iter().enumerate().map(named).collect()
 }
 
-fn palette() -> Palette {
-    Palette::viridis(["pet", "background"])
+fn classes() -> Classes {
+    Classes::viridis(["pet", "background"]).unwrap()
 }
 
 fn chosen(scores: &[f64], count: usize) -> [Vec<usize>; 3] {
@@ -99,8 +100,8 @@ fn choosing_first_writes_the_same() {
         .iter()
         .map(|&(_, index)| all[index].clone())
         .collect();
-    let of_all = Gallery::write(folder.path().join("all"), 7, &all, 3, &palette()).unwrap();
-    let of_few = Gallery::write(folder.path().join("few"), 7, &few, 3, &palette()).unwrap();
+    let of_all = Gallery::write(folder.path().join("all"), 7, &all, 3, &classes()).unwrap();
+    let of_few = Gallery::write(folder.path().join("few"), 7, &few, 3, &classes()).unwrap();
     assert_eq!(of_all, of_few);
 }
 
@@ -108,10 +109,10 @@ fn choosing_first_writes_the_same() {
 fn a_gallery_comes_back_with_its_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let written =
-        Gallery::write(folder.path(), 48, &samples(&[0.9, 0.1, 0.5]), 1, &palette()).unwrap();
+        Gallery::write(folder.path(), 48, &samples(&[0.9, 0.1, 0.5]), 1, &classes()).unwrap();
     let read = Gallery::read(folder.path()).unwrap();
     assert_eq!(read, written);
-    assert_eq!((read.step(), read.palette()), (48, palette()));
+    assert_eq!((read.step(), read.classes()), (48, &classes()));
     let entry = &read.entries()[0];
     assert_eq!(
         (entry.rank, entry.name.as_str(), entry.score),
@@ -120,19 +121,23 @@ fn a_gallery_comes_back_with_its_pictures() {
     let decoded = |bytes: &[u8]| image::load_from_memory(bytes).unwrap().to_rgb8();
     let truth = decoded(entry.truth.bytes());
     assert_eq!(truth.dimensions(), (256, 192));
-    assert!(truth.pixels().all(|&pixel| pixel == palette().colour(1)));
+    assert!(
+        truth
+            .pixels()
+            .all(|&pixel| pixel == Rgb(classes().colour(1)))
+    );
     let prediction = decoded(entry.prediction.bytes());
-    assert_eq!(*prediction.get_pixel(0, 0), palette().colour(1));
-    assert_eq!(*prediction.get_pixel(255, 0), palette().colour(0));
+    assert_eq!(*prediction.get_pixel(0, 0), Rgb(classes().colour(1)));
+    assert_eq!(*prediction.get_pixel(255, 0), Rgb(classes().colour(0)));
     assert_eq!(decoded(entry.photo.bytes()).dimensions(), (256, 192));
 }
 
 #[test]
 fn the_next_gallery_leaves_nothing_of_the_last() {
     let folder = tempfile::tempdir().unwrap();
-    Gallery::write(folder.path(), 1, &samples(&[0.9, 0.1, 0.5]), 1, &palette()).unwrap();
+    Gallery::write(folder.path(), 1, &samples(&[0.9, 0.1, 0.5]), 1, &classes()).unwrap();
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
-    let second = Gallery::write(folder.path(), 2, &samples(&[0.3]), 1, &palette()).unwrap();
+    let second = Gallery::write(folder.path(), 2, &samples(&[0.3]), 1, &classes()).unwrap();
     let entry = &second.entries()[0];
     let mut expected: Vec<&str> = [
         &entry.photo,
@@ -152,7 +157,7 @@ fn a_gallery_is_readable_while_it_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let write =
-        |step| Gallery::write(path, step, &samples(&[0.9, 0.1, 0.5]), 1, &palette()).unwrap();
+        |step| Gallery::write(path, step, &samples(&[0.9, 0.1, 0.5]), 1, &classes()).unwrap();
     write(0);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| (1..12).for_each(|step| drop(write(step))));
@@ -173,7 +178,7 @@ fn a_gallery_is_readable_while_it_is_replaced() {
 #[test]
 fn a_damaged_gallery_is_an_error_that_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    let gallery = Gallery::write(folder.path(), 1, &samples(&[0.5]), 1, &palette()).unwrap();
+    let gallery = Gallery::write(folder.path(), 1, &samples(&[0.5]), 1, &classes()).unwrap();
     let photo = folder.path().join(gallery.entries()[0].photo.name());
 
     fs::write(&photo, "no picture").unwrap();
@@ -214,7 +219,7 @@ fn a_sample_of_different_sizes_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut odd = samples(&[0.5, 0.7]);
     odd[1].pictures.mask = GrayImage::new(8, 8);
-    let error = Gallery::write(folder.path(), 1, &odd, 1, &palette()).unwrap_err();
+    let error = Gallery::write(folder.path(), 1, &odd, 1, &classes()).unwrap_err();
     assert!(
         matches!(
             error,

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use unetr_metrics::MetricSet;
 use unetr_train::{
-    Environment, Error, Evaluation, Gallery, HistoryFile, Palette, PredictionSample, Record,
-    Report, RunFolder, ScoredSample, Split,
+    Environment, Error, Evaluation, Gallery, HistoryFile, PredictionSample, Record, Report,
+    RunFolder, ScoredSample, Split,
 };
 
 const HOSTILE: &str = "</style><script>alert('x')</script>\"&amp;";
@@ -82,7 +82,7 @@ fn write_gallery(run: &RunFolder, step: u64, name: &str, class: &str) {
         step,
         &samples,
         3,
-        &Palette::viridis([class, "background"]),
+        &unetr_data::Classes::viridis([class, "background"]).unwrap(),
     )
     .unwrap();
 }

@@ -5,7 +5,9 @@ use unetr_metrics::{ConfusionMatrix, Normalization};
 
 use super::numbers;
 use super::run::Run;
-use crate::{Evaluation, Gallery, Palette};
+use unetr_data::Classes;
+
+use crate::{Evaluation, Gallery};
 
 /// Larger matrices can't be read, and are shown as their largest confusions.
 const MOST_CLASSES: usize = 24;
@@ -19,7 +21,7 @@ pub(super) fn section(runs: &[Run]) -> Markup {
             @for run in runs {
                 @if runs.len() > 1 { h3.run { (run.name) } }
                 @match &run.evaluation {
-                    Some(evaluation) => (of(evaluation, run.gallery.as_ref().map(Gallery::palette).as_ref())),
+                    Some(evaluation) => (of(evaluation, run.gallery.as_ref().map(Gallery::classes))),
                     None => p.note { "No evaluation yet: evaluation.json is missing." },
                 }
             }
@@ -27,7 +29,7 @@ pub(super) fn section(runs: &[Run]) -> Markup {
     }
 }
 
-fn of(evaluation: &Evaluation, palette: Option<&Palette>) -> Markup {
+fn of(evaluation: &Evaluation, classes: Option<&Classes>) -> Markup {
     let matrix = &evaluation.confusion_matrix;
     html! {
         p.lead {
@@ -35,14 +37,14 @@ fn of(evaluation: &Evaluation, palette: Option<&Palette>) -> Markup {
             (numbers::grouped(matrix.images())) " photos, " (numbers::grouped(matrix.pixels())) " pixels."
         }
         div.pair {
-            (scores(evaluation, palette))
+            (scores(evaluation, classes))
             @if matrix.classes() <= MOST_CLASSES { (whole(evaluation)) } @else { (largest(evaluation)) }
         }
     }
 }
 
 /// A row for each class.
-fn scores(evaluation: &Evaluation, palette: Option<&Palette>) -> Markup {
+fn scores(evaluation: &Evaluation, classes: Option<&Classes>) -> Markup {
     let (matrix, absent) = (&evaluation.confusion_matrix, evaluation.absent_class());
     let columns = [
         matrix.iou(absent),
@@ -67,7 +69,7 @@ fn scores(evaluation: &Evaluation, palette: Option<&Palette>) -> Markup {
                 tbody {
                     @for (class, name) in evaluation.class_names.iter().enumerate() {
                         tr {
-                            th scope="row" { (swatch(palette, class)) (name) }
+                            th scope="row" { (swatch(classes, class)) (name) }
                             @for (column, scores) in columns.iter().enumerate() {
                                 @let score = scores[class];
                                 td class=(if column == 0 { "bar" } else { "plain" })
@@ -163,8 +165,8 @@ fn truths(matrix: &ConfusionMatrix, class: usize) -> u64 {
 }
 
 /// The colour in which pictures show a class.
-pub(super) fn swatch(palette: Option<&Palette>, class: usize) -> Markup {
-    let colour = palette.and_then(|palette| Some(palette.classes().get(class)?.1.0));
+pub(super) fn swatch(classes: Option<&Classes>, class: usize) -> Markup {
+    let colour = classes.and_then(|classes| classes.colours().get(class).copied());
     html! {
         @if let Some([red, green, blue]) = colour {
             span.swatch style={ "--c:rgb(" (red) " " (green) " " (blue) ")" } {}

@@ -32,7 +32,7 @@ pub(super) fn section(runs: &[Run]) -> Markup {
 }
 
 fn of(gallery: &Gallery, run: &Run) -> Markup {
-    let palette = gallery.palette();
+    let classes = gallery.classes();
     let record = run
         .history
         .records()
@@ -46,8 +46,8 @@ fn of(gallery: &Gallery, run: &Run) -> Markup {
             }
             ", each with the mean IoU of its photo. "
             span.classes {
-                @for (class, (name, _)) in palette.classes().iter().enumerate() {
-                    span { (swatch(Some(&palette), class)) (name) }
+                @for (class, name) in classes.names().iter().enumerate() {
+                    span { (swatch(Some(classes), class)) (name) }
                 }
             }
         }

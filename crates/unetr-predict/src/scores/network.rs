@@ -1,0 +1,67 @@
+use candle_core::{DType, Device, Tensor};
+use unetr_model::{Mode, Precision, SegmentationModel, no_grad, with_precision};
+
+use crate::config::Flips;
+use crate::{Error, Result};
+
+/// A network that takes windows of one size.
+#[derive(Clone, Copy)]
+pub(crate) struct Network<'a> {
+    pub(crate) model: &'a dyn SegmentationModel,
+    pub(crate) device: &'a Device,
+    /// Height and width of what it takes.
+    pub(crate) window: [usize; 2],
+    pub(crate) flips: Flips,
+    pub(crate) precision: Precision,
+}
+
+/// Scores of several windows.
+pub(crate) struct WindowScores {
+    /// `[windows, classes, height, width]`
+    pub(crate) scores: Vec<f32>,
+    pub(crate) classes: usize,
+}
+
+impl Network<'_> {
+    /// The scores of windows `[count, channels, height, width]`, the mean over mirror images.
+    pub(crate) fn score(&self, windows: Vec<f32>, count: usize) -> Result<WindowScores> {
+        let [height, width] = self.window;
+        let channels = windows.len() / (count * height * width);
+        let shape = (count, channels, height, width);
+        let images = Tensor::from_vec(windows, shape, &Device::Cpu)?.to_device(self.device)?;
+        let mut sum: Option<Tensor> = None;
+        for &axes in self.flips.axes() {
+            let scores = self.forward(&images.flip(axes)?)?.flip(axes)?;
+            sum = Some(match sum {
+                Some(sum) => (sum + scores)?,
+                None => scores,
+            });
+        }
+        let sum = sum.expect("the image itself is one of its mirror images");
+        let mean = (sum / self.flips.axes().len() as f64)?;
+        let classes = mean.dim(1)?;
+        // host sync: reads the scores
+        let scores = mean.flatten_all()?.to_device(&Device::Cpu)?.to_vec1()?;
+        Ok(WindowScores { scores, classes })
+    }
+
+    fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        let compute = || self.model.forward(images, Mode::Eval);
+        let logits = no_grad(|| with_precision(self.precision, compute))?.detach();
+        let [height, width] = self.window;
+        match logits.dims() {
+            &[batch, _, h, w] if (batch, h, w) == (images.dim(0)?, height, width) => {
+                Ok(logits.to_dtype(DType::F32)?)
+            }
+            found => Err(Error::Scores {
+                found: found.to_vec(),
+                expected: vec![
+                    images.dim(0)?,
+                    found.get(1).copied().unwrap_or(0),
+                    height,
+                    width,
+                ],
+            }),
+        }
+    }
+}
