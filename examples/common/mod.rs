@@ -275,6 +275,8 @@ pub(crate) fn train(
         None => cfg.clone(),
     };
     let parameters = Parameters::new(settings.seed, DType::F32, &device);
+    let groups = recipe.groups.clone();
+    parameters.freeze(move |name| groups.freezes(name));
     let model = Unetr::new(cfg, parameters.var_builder())?;
     let mut normalize = Normalize::default();
     if let Some(weights) = &encoder {

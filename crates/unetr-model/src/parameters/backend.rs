@@ -13,6 +13,7 @@ pub(super) struct Store {
     origin: Origin,
     variables: Vec<(String, Var)>,
     positions: HashMap<String, usize>,
+    frozen: Option<Box<dyn Fn(&str) -> bool + Send>>,
 }
 
 enum Origin {
@@ -35,6 +36,19 @@ impl Store {
             origin,
             variables: Vec::new(),
             positions: HashMap::new(),
+            frozen: None,
+        }
+    }
+
+    pub(super) fn freeze(&mut self, frozen: impl Fn(&str) -> bool + Send + 'static) {
+        self.frozen = Some(Box::new(frozen));
+    }
+
+    /// What a module gets of a variable: of a frozen one its values alone, so that no gradient leads to it.
+    fn tensor(&self, name: &str, var: &Var) -> Tensor {
+        match &self.frozen {
+            Some(frozen) if frozen(name) => var.as_detached_tensor(),
+            _ => var.as_tensor().clone(),
         }
     }
 
@@ -100,7 +114,7 @@ impl SimpleBackend for Backend {
         if let Some(var) = store.get(name) {
             check_shape(name, var, &shape)?;
             check_dtype(name, var, dtype)?;
-            return Ok(var.as_tensor().clone());
+            return Ok(store.tensor(name, var));
         }
         if !dtype.is_float() {
             return Err(ModelError::DType(dtype).into());
@@ -108,7 +122,7 @@ impl SimpleBackend for Backend {
         // Drawn on the CPU whatever the device: the same numbers everywhere.
         let value = store.first_value(name, &shape, hint)?;
         let var = Var::from_tensor(&value.to_dtype(dtype)?.to_device(device)?)?;
-        let tensor = var.as_tensor().clone();
+        let tensor = store.tensor(name, &var);
         store.insert(name, var);
         Ok(tensor)
     }
@@ -125,7 +139,7 @@ impl SimpleBackend for Backend {
         };
         let var = store.get(name).ok_or_else(missing)?;
         check_dtype(name, var, dtype)?;
-        Ok(var.as_tensor().clone())
+        Ok(store.tensor(name, var))
     }
 
     fn contains_tensor(&self, name: &str) -> bool {

@@ -76,6 +76,27 @@ impl Parameters {
         }
     }
 
+    /// Keeps gradients from the parameters with some names, in modules that are built from now on: what leads to
+    /// nothing else is not computed either, such as the whole way back through an encoder.
+    ///
+    /// # Examples
+    /// ```
+    /// use candle_core::{DType, Device, Module, Tensor};
+    /// use unetr_model::Parameters;
+    ///
+    /// let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
+    /// parameters.freeze(|name| name == "head.weight");
+    /// let layer = candle_nn::linear(4, 2, parameters.var_builder().pp("head"))?;
+    /// let xs = Tensor::ones((1, 4), DType::F32, &Device::Cpu)?;
+    /// let gradients = layer.forward(&xs)?.sum_all()?.backward()?;
+    /// let has = |name| parameters.get(name).is_some_and(|var| gradients.get(&var).is_some());
+    /// assert!(has("head.bias") && !has("head.weight"));
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
+    pub fn freeze(&self, frozen: impl Fn(&str) -> bool + Send + 'static) {
+        self.store().freeze(frozen);
+    }
+
     /// A source of variables for modules. Asked for a name for the first time it creates the
     /// variable, after that it returns the same one.
     pub fn var_builder(&self) -> VarBuilder<'static> {

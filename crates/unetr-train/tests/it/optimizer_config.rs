@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use unetr_model::{Mode, Parameters, Unetr, UnetrConfig};
+use unetr_ops::backward;
 use unetr_train::{
     Adam, AdamConfig, DecayOn, Error, GroupRule, Loss as _, Optimizer, OptimizerConfig,
     ParameterGroups, Result, SumLoss, Training,
@@ -149,7 +150,14 @@ fn every_kind_equals_pytorch() {
 }
 
 fn network() -> (Unetr, Parameters, Tensor, Tensor) {
+    network_with(&ParameterGroups::default())
+}
+
+/// Without gradients of what these groups freeze.
+fn network_with(groups: &ParameterGroups) -> (Unetr, Parameters, Tensor, Tensor) {
     let parameters = Parameters::new(3, DType::F32, &Device::Cpu);
+    let groups = groups.clone();
+    parameters.freeze(move |name| groups.freezes(name));
     let cfg = UnetrConfig::tiny().with_image_size([32, 32]);
     let model = Unetr::new(&cfg, parameters.var_builder()).unwrap();
     let image: Vec<f32> = (0..3 * 32 * 32).map(|i| (i as f32 * 0.7).sin()).collect();
@@ -165,7 +173,13 @@ type Values = Vec<(String, Tensor)>;
 
 /// The values of all parameters before and after three steps of `minimise` on one batch.
 fn train(build: impl Fn(Vec<(String, Var)>) -> Box<dyn Optimizer>) -> (Values, Values) {
-    let (model, parameters, images, labels) = network();
+    train_network(network(), build)
+}
+
+fn train_network(
+    (model, parameters, images, labels): (Unetr, Parameters, Tensor, Tensor),
+    build: impl Fn(Vec<(String, Var)>) -> Box<dyn Optimizer>,
+) -> (Values, Values) {
     let values = || {
         let copy = |(name, var): (String, Var)| (name, var.copy().unwrap());
         parameters.trainable().into_iter().map(copy).collect()
@@ -254,8 +268,25 @@ fn frozen_parameters_stay_and_have_no_state() {
             assert_eq!(moved, !name.starts_with("vit."), "{data}: {name}");
         }
     }
-    let (_, parameters, ..) = network();
+    // Nothing is different where their gradients are not computed at all.
+    let build = |vars| OptimizerConfig::default().build(vars, &groups).unwrap();
+    let (_, expected) = train(build);
+    let (_, found) = train_network(network_with(&groups), build);
+    for ((name, a), (_, b)) in expected.iter().zip(&found) {
+        assert_eq!(distance(a, b), 0., "{name}");
+    }
+    let (model, parameters, images, labels) = network_with(&groups);
+    let logits = model.forward(&images, Mode::Train { seed: 0 }).unwrap();
+    let value = SumLoss::tutorial().compute(&logits, &labels).unwrap();
+    let gradients = backward(&value.total).unwrap();
     let parameters = parameters.trainable();
+    for (name, var) in &parameters {
+        assert_eq!(
+            gradients.get(var).is_none(),
+            name.starts_with("vit."),
+            "{name}"
+        );
+    }
     let adam = Adam::with_groups(parameters.clone(), AdamConfig::default(), &groups).unwrap();
     let state = adam.state().unwrap().unwrap();
     for (name, _) in &parameters {

@@ -89,6 +89,24 @@ impl ParameterGroups {
         self
     }
 
+    /// Whether the rules freeze the parameter of a name: what `Parameters::freeze` of `unetr-model` asks, so that no
+    /// gradient is computed in vain.
+    ///
+    /// # Examples
+    /// ```
+    /// use unetr_train::{GroupRule, ParameterGroups};
+    ///
+    /// let groups = ParameterGroups::default()
+    ///     .rule(GroupRule::new("vit.*").frozen())
+    ///     .rule(GroupRule::new("vit.norm.*").trained());
+    /// assert!(groups.freezes("vit.blocks.0.norm1.bias"));
+    /// assert!(!groups.freezes("vit.norm.bias") && !groups.freezes("out.conv.conv.bias"));
+    /// ```
+    pub fn freezes(&self, name: &str) -> bool {
+        let rules = self.rules.iter().rev().filter(|rule| rule.matches(name));
+        rules.filter_map(|rule| rule.freeze).next() == Some(true)
+    }
+
     /// Checks the numbers; names are checked by [`settings`](Self::settings).
     ///
     /// # Errors
