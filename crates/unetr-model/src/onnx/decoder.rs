@@ -1,7 +1,8 @@
 //! The convolutional blocks as nodes, as in `crate::blocks`.
 
-use super::graph::{Attribute, Scope, Value};
+use super::graph::Value;
 use super::layers::{conv, conv_transpose, leaky_relu, norm};
+use super::scope::{Attribute, Scope};
 use crate::{Bias, BlockKind, DecoderConfig, ModelError, Upsampling};
 
 /// `UnetBlock` at stride 1.

@@ -2,7 +2,8 @@
 
 use unetr_ops::Gelu;
 
-use super::graph::{Attribute, Scope, Value};
+use super::graph::Value;
+use super::scope::{Attribute, Scope};
 use crate::{Bias, ModelError, NormConfig};
 
 /// A fully connected layer over the last dimension of tokens.
@@ -138,9 +139,9 @@ pub(super) fn norm(
                 scope.constant(0., &[groups])?,
             );
             let runs = [groups, channels / groups * height * width];
-            let xs = scope.reshape(xs, &runs)?;
+            let xs = scope.reshape(xs, &runs);
             let ys = instance_norm(&mut scope, [&xs, &one, &zero], eps, &runs);
-            let ys = scope.reshape(&ys, &dims)?;
+            let ys = scope.reshape(&ys, &dims);
             let weight = scope.column("weight", channels)?;
             let ys = scope.binary("Mul", &ys, &weight);
             let bias = scope.column("bias", channels)?;

@@ -15,6 +15,7 @@ mod layers;
 mod network;
 mod proto;
 mod save;
+mod scope;
 mod vit;
 
 pub use config::{OnnxConfig, OnnxInput, OnnxOutput};

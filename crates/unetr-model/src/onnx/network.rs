@@ -2,9 +2,10 @@
 
 use super::config::{OnnxConfig, OnnxInput, OnnxOutput};
 use super::decoder::{pr_up_block, unet_block, up_block};
-use super::graph::{Attribute, Graph, Value};
+use super::graph::{Graph, Value};
 use super::layers::conv;
 use super::proto::{self, element};
+use super::scope::Attribute;
 use super::vit::vit;
 use crate::{Bias, ModelError, Parameters, UnetrConfig};
 
@@ -31,8 +32,7 @@ fn unetr(graph: &mut Graph<'_>, images: &Value, cfg: &UnetrConfig) -> Result<Val
         let map = scope.transpose(tokens, &[2, 1]);
         scope.reshape(&map, &[cfg.hidden_size, rows, columns])
     };
-    let (map2, map3, map4) = (feature_map(tap2)?, feature_map(tap3)?, feature_map(tap4)?);
-    let dec4 = feature_map(&normed)?;
+    let [map2, map3, map4, dec4] = [tap2, tap3, tap4, &normed].map(&mut feature_map);
 
     let enc1 = unet_block(scope.pp("encoder1.layer"), images, feature, &decoder)?;
     let enc2 = pr_up_block(scope.pp("encoder2"), &map2, 2 * feature, 2, &decoder)?;

@@ -20,8 +20,8 @@ impl Unetr {
     /// Writes the network as ONNX: one file with the graph of an evaluation and the parameters in f32,
     /// which onnxruntime and others run.
     ///
-    /// The size of the batch is free. Parameters keep their names; those of linear layers are transposed,
-    /// as `MatMul` takes them. Auxiliary heads are left out, because only training uses them. The metadata
+    /// The size of the batch is free. Parameters keep their names; the matrices of linear layers are
+    /// transposed, as `MatMul` takes them. Auxiliary heads are left out, because only training uses them. The metadata
     /// hold the configuration (`config`) and the options (`onnx`) as JSON. Writing takes memory of about
     /// twice the file.
     ///

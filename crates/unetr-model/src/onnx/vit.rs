@@ -1,7 +1,8 @@
 //! The Vision Transformer as nodes, block by block as in `crate::blocks`.
 
-use super::graph::{Attribute, Scope, Value};
+use super::graph::Value;
 use super::layers::{gelu, layer_norm, linear, patch_conv};
+use super::scope::{Attribute, Scope};
 use crate::{Bias, ModelError, PatchProjection, VitConfig};
 
 /// The transformer: the output of every block, and the last one normalised.
@@ -29,16 +30,16 @@ fn patch_embedding(
     let xs = match cfg.patch_projection {
         PatchProjection::Convolution => {
             let map = patch_conv(scope.pp("patch_embeddings"), images, hidden, patch)?;
-            let xs = scope.reshape(&map, &[hidden, tokens])?;
+            let xs = scope.reshape(&map, &[hidden, tokens]);
             scope.transpose(&xs, &[2, 1])
         }
         PatchProjection::Perceptron => {
             let [rows, columns] = cfg.grid();
             let pixels = [cfg.in_channels, rows, patch, columns, patch];
-            let xs = scope.reshape(images, &pixels)?;
+            let xs = scope.reshape(images, &pixels);
             // Row, column, row and column within the patch, channel.
             let xs = scope.transpose(&xs, &[2, 4, 3, 5, 1]);
-            let xs = scope.reshape(&xs, &[tokens, patch * patch * cfg.in_channels])?;
+            let xs = scope.reshape(&xs, &[tokens, patch * patch * cfg.in_channels]);
             linear(scope.pp("patch_embeddings.1"), &xs, hidden, Bias::Learned)?
         }
     };
@@ -74,11 +75,11 @@ fn self_attention(
     let last = [("axis", Attribute::Int(-1))];
     let [queries, keys, values] = scope.nodes("Split", &[&qkv], &last, &[tokens, hidden]);
 
-    let queries = scope.reshape(&queries, &[tokens, heads, size])?;
+    let queries = scope.reshape(&queries, &[tokens, heads, size]);
     let queries = scope.transpose(&queries, &[2, 1, 3]);
-    let keys = scope.reshape(&keys, &[tokens, heads, size])?;
+    let keys = scope.reshape(&keys, &[tokens, heads, size]);
     let keys = scope.transpose(&keys, &[2, 3, 1]);
-    let values = scope.reshape(&values, &[tokens, heads, size])?;
+    let values = scope.reshape(&values, &[tokens, heads, size]);
     let values = scope.transpose(&values, &[2, 1, 3]);
 
     let queries = scope.scalar("Mul", &queries, (size as f64).sqrt().recip())?;
@@ -87,7 +88,7 @@ fn self_attention(
     let weights = scope.node("Softmax", &[&weights], &last, &scores);
     let mixed = scope.node("MatMul", &[&weights, &values], &[], &[heads, tokens, size]);
     let mixed = scope.transpose(&mixed, &[2, 1, 3]);
-    let mixed = scope.reshape(&mixed, &[tokens, hidden])?;
+    let mixed = scope.reshape(&mixed, &[tokens, hidden]);
     linear(scope.pp("out_proj"), &mixed, hidden, Bias::Learned)
 }
 

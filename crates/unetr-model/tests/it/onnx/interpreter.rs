@@ -117,15 +117,14 @@ fn compute(node: &Node, inputs: &[&Value]) -> Result<Vec<Tensor>> {
             return Ok(parts);
         }
         "Conv" => {
-            let [weight, stride] = square(input(1), &settings);
+            let stride = stride(input(1), &settings);
             let padding = settings.ints_or("pads", &[0; 4]);
             assert!(padding.iter().all(|size| *size == padding[0]));
             let ys = xs.conv2d(input(1), padding[0] as usize, stride, 1, 1)?;
-            assert!(weight > 0);
             biased(ys, inputs)?
         }
         "ConvTranspose" => {
-            let [_, stride] = square(input(1), &settings);
+            let stride = stride(input(1), &settings);
             biased(xs.conv_transpose2d(input(1), 0, 0, stride, 1)?, inputs)?
         }
         "LayerNormalization" => {
@@ -158,13 +157,14 @@ fn standardized(xs: &Tensor, eps: f64) -> Result<Tensor> {
     xs.broadcast_div(&(variance + eps)?.sqrt()?)
 }
 
-/// The sizes of a kernel, which is square, and of its stride.
-fn square(weight: &Tensor, settings: &Settings<'_>) -> [usize; 2] {
-    let kernel = settings.ints("kernel_shape");
-    let strides = settings.ints_or("strides", &[1; 2]);
+/// The stride of a kernel; both are square.
+fn stride(weight: &Tensor, settings: &Settings<'_>) -> usize {
+    let kernel = settings.ints("kernel_shape").iter();
     let found = weight.dims()[2..].iter().map(|&size| size as i64);
-    assert!(found.eq(kernel) && strides[0] == strides[1]);
-    [kernel[0] as usize, strides[0] as usize]
+    assert!(found.eq(kernel.copied()));
+    let strides = settings.ints_or("strides", &[1; 2]);
+    assert_eq!(strides[0], strides[1]);
+    strides[0] as usize
 }
 
 fn biased(ys: Tensor, inputs: &[&Value]) -> Result<Tensor> {

@@ -117,7 +117,7 @@ fn options_of_the_decoder() {
     }
     check(&UnetrConfig {
         upsampling: Upsampling::TransposedOnly,
-        leaky_slope: 0.,
+        leaky_slope: 0.3,
         ..small()
     });
 }
