@@ -123,6 +123,15 @@ pub enum ModelError {
     /// A file holds no weights of a Vision Transformer, or not those of one that can be this network's encoder.
     #[error("{0}")]
     Encoder(String),
+    /// A network is larger than an ONNX file can be.
+    #[cfg(feature = "onnx")]
+    #[error(
+        "an ONNX file of {found} bytes is not possible, the format holds 2147483647; make the network smaller"
+    )]
+    OnnxSize {
+        /// The bytes it would have.
+        found: usize,
+    },
     /// A file is no checkpoint of PyTorch that can be read.
     #[error(
         "{}: not a checkpoint of PyTorch that can be read ({reason}); expected a zip file of `torch.save` with tensors \

@@ -11,6 +11,8 @@ mod error;
 pub mod flax;
 mod layers;
 mod model;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod parameters;
 mod pretrained;
 mod unetr;
@@ -28,6 +30,8 @@ pub use encoder_weights::{EncoderReport, EncoderWeights, PixelStatistics};
 pub use error::ModelError;
 pub use layers::{Bias, Conv2d, ConvTranspose2d, LayerNorm, Linear, Norm};
 pub use model::{SegmentationModel, TrainingOutput};
+#[cfg(feature = "onnx")]
+pub use onnx::{OnnxConfig, OnnxInput, OnnxOutput};
 pub use parameters::{LoadReport, Parameters, ShapeMismatch, init};
 pub use unetr::Unetr;
 pub use unetr_ops::{Gelu, Keep, Mode, Precision, no_grad, with_precision};

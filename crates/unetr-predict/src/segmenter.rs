@@ -133,6 +133,11 @@ impl Segmenter {
         &self.classes
     }
 
+    /// What photos are normalised by.
+    pub fn normalize(&self) -> &Normalize {
+        &self.normalize
+    }
+
     /// How it works.
     pub fn config(&self) -> &SegmenterConfig {
         &self.config

@@ -12,6 +12,8 @@ mod initialisers;
 mod layer_scale;
 mod layers;
 mod monai;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod parameters;
 mod pretrained;
 mod stochastic_depth;
