@@ -1,5 +1,4 @@
 use image::{GrayImage, Rgb, RgbImage};
-use imageproc::morphology::{Mask, grayscale_dilate, grayscale_erode};
 use unetr_data::Classes;
 
 use crate::{Error, Result};
@@ -33,17 +32,56 @@ pub fn draw_overlay(photo: &RgbImage, labels: &GrayImage, classes: &Classes) -> 
             labels: labels.dimensions(),
         });
     }
-    let reach = Mask::disk((size.0.max(size.1) / 256).clamp(1, 4) as u8);
-    // They differ exactly where more than one class is within reach.
-    let least = grayscale_erode(labels, &reach);
-    let greatest = grayscale_dilate(labels, &reach);
-    Ok(RgbImage::from_fn(size.0, size.1, |x, y| {
-        let colour = classes.colour(labels.get_pixel(x, y).0[0]);
-        match least.get_pixel(x, y) == greatest.get_pixel(x, y) {
-            true => half_covered(*photo.get_pixel(x, y), colour),
-            false => Rgb(colour),
+    let border = borders(labels, (size.0.max(size.1) / 256).clamp(1, 4));
+    let pixels = photo.pixels().zip(labels.iter()).zip(border);
+    let drawn = pixels.flat_map(|((&pixel, &label), border)| {
+        let colour = classes.colour(label);
+        if border {
+            colour
+        } else {
+            half_covered(pixel, colour).0
         }
-    }))
+    });
+    RgbImage::from_raw(size.0, size.1, drawn.collect()).ok_or(Error::OverlaySize {
+        photo: size,
+        labels: size,
+    })
+}
+
+/// Whether there is another label within a distance of each pixel.
+///
+/// The nearest pixel of another label has a neighbour of this one's: only around pixels with another neighbour has to
+/// be looked.
+fn borders(labels: &GrayImage, distance: u32) -> Vec<bool> {
+    let (width, height) = (i64::from(labels.width()), i64::from(labels.height()));
+    let distance = i64::from(distance);
+    let around = -distance..=distance;
+    let disk: Vec<(i64, i64)> = around
+        .clone()
+        .flat_map(|dy| around.clone().map(move |dx| (dx, dy)))
+        .filter(|(dx, dy)| dx * dx + dy * dy <= distance * distance)
+        .collect();
+    let place = |x: i64, y: i64| {
+        let inside = (0..width).contains(&x) && (0..height).contains(&y);
+        inside.then_some((y * width + x) as usize)
+    };
+    let labels: &[u8] = labels;
+    let mut borders = vec![false; labels.len()];
+    for (at, &label) in labels.iter().enumerate() {
+        let (x, y) = (at as i64 % width, at as i64 / width);
+        let differs = |&at: &usize| labels[at] != label;
+        let neighbours = [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)];
+        if !neighbours
+            .iter()
+            .filter_map(|&(x, y)| place(x, y))
+            .any(|at| differs(&at))
+        {
+            continue;
+        }
+        let near = disk.iter().filter_map(|(dx, dy)| place(x + dx, y + dy));
+        near.filter(differs).for_each(|at| borders[at] = true);
+    }
+    borders
 }
 
 /// Halfway from a pixel to a colour.

@@ -35,3 +35,30 @@ fn an_overlay_of_another_size_and_an_empty_one_are_refused() {
         );
     }
 }
+
+#[test]
+fn borders_are_where_another_class_is_within_reach() {
+    let classes = Classes::viridis(["a", "b", "c"]).unwrap();
+    for (width, height, reach) in [(700_u32, 40_u32, 2_i64), (9, 30, 1), (1100, 23, 4)] {
+        let labels = GrayImage::from_fn(width, height, |x, y| {
+            let hash = (x / 7 * 31 + y / 5 * 17).wrapping_mul(2_654_435_761) >> 28;
+            Luma([(hash % 3) as u8])
+        });
+        let photo = RgbImage::from_pixel(width, height, Rgb([0, 255, 0]));
+        let picture = draw_overlay(&photo, &labels, &classes).unwrap();
+        for (x, y, &pixel) in picture.enumerate_pixels() {
+            let label = labels.get_pixel(x, y);
+            let (x, y) = (i64::from(x), i64::from(y));
+            let near = (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| (dx, dy)));
+            let differs = near
+                .filter(|(dx, dy)| dx * dx + dy * dy <= reach * reach)
+                .filter_map(|(dx, dy)| {
+                    let (x, y) = (u32::try_from(x + dx).ok()?, u32::try_from(y + dy).ok()?);
+                    labels.get_pixel_checked(x, y)
+                })
+                .any(|other| other != label);
+            let full = pixel == Rgb(classes.colour(label.0[0]));
+            assert_eq!(full, differs, "{x} {y}");
+        }
+    }
+}
