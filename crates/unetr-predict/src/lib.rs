@@ -19,6 +19,6 @@ pub use output::{
 pub use photos::find_photos;
 pub use pretrained::{ModelCard, save_pretrained};
 pub use scores::{Blend, SlidingWindow, sliding_window};
-pub use segmentation::{ClassArea, Map, Segmentation};
+pub use segmentation::{ClassArea, ConfidenceMap, Segmentation};
 pub use segmenter::Segmenter;
 pub use stream::StreamConfig;

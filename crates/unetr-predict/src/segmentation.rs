@@ -6,8 +6,8 @@ use crate::Result;
 use crate::config::Probabilities;
 use crate::scores::ScoreRows;
 
-/// Numbers of every pixel.
-pub type Map = ImageBuffer<Luma<f32>, Vec<f32>>;
+/// A probability for every pixel.
+pub type ConfidenceMap = ImageBuffer<Luma<f32>, Vec<f32>>;
 
 /// What a network sees in a photo, at the photo's size.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub struct Segmentation {
     /// The most probable class of every pixel; of equally probable ones the lowest.
     pub labels: GrayImage,
     /// Its probability, 0 to 1.
-    pub confidence: Map,
+    pub confidence: ConfidenceMap,
     /// `[classes, height, width]`, with [`Probabilities::All`].
     pub probabilities: Option<Tensor>,
 }
@@ -54,7 +54,7 @@ impl Segmentation {
     pub(crate) fn of(rows: &mut dyn ScoreRows, probabilities: Probabilities) -> Result<Self> {
         let [height, width] = rows.size();
         let mut labels = GrayImage::new(width as u32, height as u32);
-        let mut confidence = Map::new(width as u32, height as u32);
+        let mut confidence = ConfidenceMap::new(width as u32, height as u32);
         let mut planes = Vec::new();
         for y in 0..height {
             let mut scores = rows.next_row()?;

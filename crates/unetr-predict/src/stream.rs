@@ -1,5 +1,5 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use image::RgbImage;
@@ -72,8 +72,8 @@ impl Segmenter {
         let waiting = 2 * self.config().batch_size;
         let (to_network, photos) = sync_channel(waiting);
         let (to_writers, predictions) = sync_channel(waiting);
-        let predictions = Mutex::new(predictions);
-        let (items, predictions, read, write) = (&items, &predictions, &read, &write);
+        let predictions = Arc::new(Mutex::new(predictions));
+        let (items, read, write) = (&items, &read, &write);
         thread::scope(|scope| {
             for _ in 0..config.readers {
                 let to_network: SyncSender<(T, Result<Read<'_>, E>)> = to_network.clone();
@@ -89,12 +89,15 @@ impl Segmenter {
             // The readers have theirs.
             drop(to_network);
             for _ in 0..config.writers {
+                let predictions = Arc::clone(&predictions);
                 scope.spawn(move || {
-                    while let Some((item, predicted)) = receive(predictions) {
+                    while let Some((item, predicted)) = receive(&predictions) {
                         write(item, self.complete(predicted));
                     }
                 });
             }
+            // Only writers receive: where they have panicked, nothing waits for them.
+            drop(predictions);
             let predicted = self.predict_all(&photos, &to_writers);
             // Readers and writers end with their channels.
             drop((photos, to_writers));

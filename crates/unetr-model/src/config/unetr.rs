@@ -151,7 +151,7 @@ pub struct UnetrConfig {
     pub patch_projection: PatchProjection,
     /// Normalisation after the convolutions; default [`NormConfig::INSTANCE`].
     pub norm: NormConfig,
-    /// Factor of the leaky ReLU for negative numbers; default 0.01.
+    /// Factor of the leaky ReLU for negative numbers, above 0; default 0.01.
     pub leaky_slope: f64,
     /// Whether transposed convolutions have a bias; default true. MONAI's have none.
     pub transposed_bias: bool,

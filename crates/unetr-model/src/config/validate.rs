@@ -71,7 +71,14 @@ impl UnetrConfig {
                 expected,
             });
         }
-        check_finite("leaky_slope", self.leaky_slope)?;
+        if !(self.leaky_slope > 0. && self.leaky_slope.is_finite()) {
+            // The backward pass reads from the sign of an output which branch it took.
+            return Err(ModelError::Value {
+                field: "leaky_slope",
+                found: self.leaky_slope.to_string(),
+                expected: "a finite number above 0",
+            });
+        }
         self.validate_norm()
     }
 

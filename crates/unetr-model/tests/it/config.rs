@@ -178,7 +178,14 @@ fn errors_say_what_to_do() {
                 leaky_slope: f64::INFINITY,
                 ..tiny()
             },
-            "leaky_slope is inf, expected a finite number",
+            "leaky_slope is inf, expected a finite number above 0",
+        ),
+        (
+            UnetrConfig {
+                leaky_slope: 0.,
+                ..UnetrConfig::tiny()
+            },
+            "leaky_slope is 0, expected a finite number above 0",
         ),
     ];
     for (cfg, expected) in cases {

@@ -107,6 +107,18 @@ fn a_network_that_fails_ends_the_stream() {
 }
 
 #[test]
+#[should_panic(expected = "a scoped thread panicked")]
+fn a_panic_ends_the_stream_and_goes_on() {
+    let result = segmenter(Fit::Resize).segment_stream(
+        0..1000,
+        StreamConfig::default(),
+        |&number| Ok::<_, Failure>(photo(number % 20)),
+        |_, _| panic!("the disk is on fire"),
+    );
+    result.unwrap();
+}
+
+#[test]
 fn a_stream_needs_threads() {
     let config = StreamConfig {
         readers: 0,
