@@ -13,8 +13,11 @@ pub(super) struct Store {
     origin: Origin,
     variables: Vec<(String, Var)>,
     positions: HashMap<String, usize>,
-    frozen: Option<Box<dyn Fn(&str) -> bool + Send>>,
+    frozen: Option<NameFilter>,
 }
+
+/// Says of a name whether it is meant.
+type NameFilter = Box<dyn Fn(&str) -> bool + Send>;
 
 enum Origin {
     Seed(u64),
