@@ -9,6 +9,7 @@ mod config;
 mod encoder_weights;
 mod error;
 pub mod flax;
+pub mod hub;
 mod layers;
 mod model;
 mod parameters;
