@@ -120,6 +120,18 @@ pub enum ModelError {
         /// The shape expected, in words.
         expected: &'static str,
     },
+    /// A network has settings that MONAI's has not.
+    #[error(
+        "MONAI's UNETR cannot have {}; export a network that was trained from `UnetrConfig::monai`",
+        .settings.join(", ")
+    )]
+    MonaiSettings {
+        /// The settings, and what is possible.
+        settings: Vec<String>,
+    },
+    /// Tensors are not those of MONAI's UNETR in two dimensions, or not for such images.
+    #[error("{0}")]
+    MonaiWeights(String),
     /// A network is asked for by what is no folder and cannot be the name of a repository.
     #[error(
         "{name}: neither a folder nor an id of the Hugging Face hub; expected a folder with {files}, or an id such as \

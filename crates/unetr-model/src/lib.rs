@@ -12,6 +12,7 @@ pub mod flax;
 pub mod hub;
 mod layers;
 mod model;
+pub mod monai;
 mod parameters;
 mod pretrained;
 mod unetr;

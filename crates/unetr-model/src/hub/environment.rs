@@ -25,7 +25,7 @@ impl Hub {
         hub.offline = offline;
         #[cfg(feature = "hub")]
         {
-            hub.token = token(&text, &path, &home);
+            hub.token = token(text, path, &home);
         }
         match text("HF_ENDPOINT") {
             Some(endpoint) => hub.with_endpoint(endpoint),
