@@ -29,7 +29,7 @@ use unetr::predict::{
 /// Segments photos of any size.
 #[derive(Debug, Parser)]
 struct Flags {
-    /// The folder of a network or of a checkpoint.
+    /// The folder of a network or of a checkpoint, or a repository of the Hugging Face hub.
     #[arg(long, alias = "checkpoint")]
     model: PathBuf,
     /// The folder for what is written.

@@ -88,10 +88,10 @@ pub(crate) struct Settings {
     /// The folder for configuration, history, checkpoints and pictures.
     #[arg(long)]
     pub(crate) out: PathBuf,
-    /// Weights of a Vision Transformer of timm or transformers to begin with, as safetensors or `.pth`; they
-    /// also set the encoder's shape.
+    /// Weights of a Vision Transformer of timm or transformers to begin with, which also set the encoder's shape:
+    /// safetensors or `.pth`, or a repository of the Hugging Face hub (needs --features hub).
     #[arg(long)]
-    pub(crate) encoder: Option<PathBuf>,
+    pub(crate) encoder: Option<String>,
     /// Goes on from the last checkpoint in the folder.
     #[arg(long)]
     pub(crate) resume: bool,
@@ -268,8 +268,8 @@ pub(crate) fn train(
     compute_threads(0)?;
     let device = device(&settings.device)?;
     recipe.trainer.log_every = if device.is_cpu() { 1 } else { 10 };
-    let encoder = settings.encoder.as_ref();
-    let encoder = encoder.map(EncoderWeights::open).transpose()?;
+    let encoder = settings.encoder.as_deref();
+    let encoder = encoder.map(EncoderWeights::from_pretrained).transpose()?;
     let cfg = &match &encoder {
         Some(weights) => weights.config(cfg)?,
         None => cfg.clone(),

@@ -120,6 +120,45 @@ pub enum ModelError {
         /// The shape expected, in words.
         expected: &'static str,
     },
+    /// A network has settings that MONAI's has not.
+    #[error(
+        "MONAI's UNETR cannot have {}; export a network that was trained from `UnetrConfig::monai`",
+        .settings.join(", ")
+    )]
+    MonaiSettings {
+        /// The settings, and what is possible.
+        settings: Vec<String>,
+    },
+    /// Tensors are not those of MONAI's UNETR in two dimensions, or not for such images.
+    #[error("{0}")]
+    MonaiWeights(String),
+    /// A network is asked for by what is no folder and cannot be the name of a repository.
+    #[error(
+        "{name}: neither a folder nor an id of the Hugging Face hub; expected a folder with {files}, or an id such as \
+         owner/name or owner/name@revision"
+    )]
+    Source {
+        /// What was asked for.
+        name: String,
+        /// The files a folder needs.
+        files: String,
+    },
+    /// The files of a repository of the Hugging Face hub are not in the cache and were not downloaded.
+    #[error(
+        "{id}: no such folder, and its files are not all in the cache {}: {reason}{}",
+        .cache.display(),
+        by_hand(.urls)
+    )]
+    Hub {
+        /// The repository, with its revision if it is not `main`.
+        id: String,
+        /// The folder of the cache.
+        cache: PathBuf,
+        /// Why nothing was downloaded, and what to do.
+        reason: String,
+        /// What to download by hand into a folder.
+        urls: Vec<String>,
+    },
     /// A file holds no weights of a Vision Transformer, or not those of one that can be this network's encoder.
     #[error("{0}")]
     Encoder(String),
@@ -179,6 +218,16 @@ pub enum ModelError {
     /// Candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+fn by_hand(urls: &[String]) -> String {
+    match urls {
+        [] => String::new(),
+        urls => format!(
+            ", or download {} into a folder and give its path",
+            urls.join(" and ")
+        ),
+    }
 }
 
 impl ModelError {

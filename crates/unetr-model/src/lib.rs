@@ -9,8 +9,10 @@ mod config;
 mod encoder_weights;
 mod error;
 pub mod flax;
+pub mod hub;
 mod layers;
 mod model;
+pub mod monai;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod parameters;

@@ -1,13 +1,14 @@
-//! A network in a folder: `config.json` and `model.safetensors`.
+//! A network in a folder, `config.json` and `model.safetensors`, or in a repository of the Hugging Face hub.
 
 use std::path::Path;
 
 use candle_core::{DType, Device};
 
+use crate::hub::Hub;
 use crate::{LoadReport, ModelError, Parameters, Unetr, UnetrConfig};
 
-const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 impl UnetrConfig {
     /// Reads a configuration from a JSON file and validates it.
@@ -97,5 +98,27 @@ impl Unetr {
                 report,
             })
         }
+    }
+
+    /// [`Unetr::load`] of a folder, such as a checkpoint of a training, or of a repository of the Hugging Face hub,
+    /// `owner/name` or `owner/name@revision`, which is downloaded into its cache with the feature `hub`.
+    ///
+    /// # Errors
+    /// As [`Unetr::load`] and [`locate`](crate::hub::locate): without the feature or a network, the error says what to
+    /// download by hand.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use candle_core::Device;
+    /// use unetr_model::Unetr;
+    ///
+    /// let (model, _parameters) = Unetr::from_pretrained("owner/unetr-pets", &Device::Cpu)?;
+    /// # Ok::<(), unetr_model::ModelError>(())
+    /// ```
+    pub fn from_pretrained(
+        source: &str,
+        device: &Device,
+    ) -> Result<(Self, Parameters), ModelError> {
+        Hub::from_env().load_unetr(source, device)
     }
 }

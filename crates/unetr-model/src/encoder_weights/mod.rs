@@ -2,20 +2,24 @@
 
 mod names;
 mod positions;
+mod report;
 mod statistics;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use unetr_ops::Gelu;
 
+use crate::hub::Hub;
 use crate::{ModelError, Parameters, PatchProjection, UnetrConfig};
 use names::{Place, Scheme};
+use positions::Table;
+pub use report::EncoderReport;
 pub use statistics::PixelStatistics;
 
 const POSITIONS: &str = "vit.patch_embedding.position_embeddings";
+const LAST_NORM: &str = "vit.norm.";
 const PATCHES: &str = "vit.patch_embedding.patch_embeddings.weight";
 
 /// The weights of a plain Vision Transformer from another library, for the encoder of a
@@ -23,8 +27,9 @@ const PATCHES: &str = "vit.patch_embedding.patch_embeddings.weight";
 ///
 /// Read are files of timm and of `transformers`: ViT, DeiT with or without a distillation token, DINO, DINOv2,
 /// MAE and others with their names, of any depth and width, as safetensors or as PyTorch's pickles. Queries,
-/// keys and values may be apart or together. Class tokens, heads and decoders are left out: this network has
-/// none. Position embeddings are resampled to the grid of the network's image size.
+/// keys and values may be apart or together. Class and register tokens, heads and decoders are left out: this network
+/// has none. A last norm that the file lacks, as those of networks that average their tokens, keeps its start. Position
+/// embeddings are resampled to the grid of the network's image size.
 ///
 /// # Examples
 /// ```no_run
@@ -44,48 +49,32 @@ pub struct EncoderWeights {
     scheme: Scheme,
     /// By this crate's names.
     tensors: HashMap<String, Tensor>,
-    /// `[1, tokens, hidden]`
-    positions: Tensor,
+    positions: Table,
     left_out: Vec<String>,
     statistics: Option<PixelStatistics>,
 }
 
-/// What became of the weights of an encoder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncoderReport {
-    /// Parameters that were set.
-    pub loaded: usize,
-    /// Names in the file that the network has no use for, sorted.
-    pub left_out: Vec<String>,
-    /// The side of the file's square grid of position embeddings.
-    pub side: usize,
-    /// Rows and columns of the network's.
-    pub grid: [usize; 2],
-}
-
-impl fmt::Display for EncoderReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            loaded,
-            left_out,
-            side,
-            grid: [rows, columns],
-        } = self;
-        write!(f, "{loaded} parameters of the encoder loaded")?;
-        if [*rows, *columns] != [*side, *side] {
-            write!(
-                f,
-                ", position embeddings resampled from {side}x{side} to {rows}x{columns}"
-            )?;
-        }
-        match left_out.as_slice() {
-            [] => Ok(()),
-            names => write!(f, ", left out: {}", names.join(", ")),
-        }
-    }
-}
-
 impl EncoderWeights {
+    /// Reads a file, or the weights in a folder (`model.safetensors` or `pytorch_model.bin`), or those of a repository
+    /// of the Hugging Face hub, `owner/name` or `owner/name@revision`, which are downloaded into its cache with the
+    /// feature `hub`. The files that say how photos were normalised come along.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`locate`](crate::hub::locate): without the feature or a network, the error says what
+    /// to download by hand.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use unetr_model::{EncoderWeights, UnetrConfig};
+    ///
+    /// let weights = EncoderWeights::from_pretrained("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k")?;
+    /// let cfg = weights.config(&UnetrConfig::small())?;
+    /// # Ok::<(), unetr_model::ModelError>(())
+    /// ```
+    pub fn from_pretrained(source: &str) -> Result<Self, ModelError> {
+        Hub::from_env().load_encoder(source)
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -104,7 +93,7 @@ impl EncoderWeights {
             ));
         };
         let (mut tensors, mut thirds) = (HashMap::new(), HashMap::<_, [Option<Tensor>; 3]>::new());
-        let (mut positions, mut left_out) = (None, Vec::new());
+        let (mut positions, mut prefix, mut left_out) = (None, 0, Vec::new());
         for (name, tensor) in file {
             match scheme.place(&name) {
                 Place::Parameter(own) => {
@@ -114,6 +103,10 @@ impl EncoderWeights {
                     thirds.entry(own).or_default()[part] = Some(tensor);
                 }
                 Place::Positions => positions = Some(tensor),
+                Place::Tokens => {
+                    prefix += tensor.dims().iter().rev().nth(1).copied().unwrap_or(1);
+                    left_out.push(name);
+                }
                 Place::Nowhere => left_out.push(name),
             }
         }
@@ -123,21 +116,12 @@ impl EncoderWeights {
             };
             tensors.insert(name, Tensor::cat(&[query, key, value], 0)?);
         }
-        let positions = match positions {
-            Some(positions) if positions.rank() == 3 && positions.dim(0)? == 1 => positions,
-            found => {
-                let found = found.map_or("none".to_owned(), |found| format!("{:?}", found.dims()));
-                return Err(ModelError::Encoder(format!(
-                    "position embeddings: {found}, expected [1, tokens, hidden]"
-                )));
-            }
-        };
         left_out.sort_unstable();
         Ok(Self {
             path: path.to_owned(),
             scheme,
             tensors,
-            positions,
+            positions: Table::new(positions, prefix)?,
             left_out,
             statistics: statistics::of_file(path),
         })
@@ -158,6 +142,14 @@ impl EncoderWeights {
     /// # Errors
     /// When the network cannot have such an encoder: its decoder needs patches of 16×16 pixels and four blocks.
     pub fn config(&self, base: &UnetrConfig) -> Result<UnetrConfig, ModelError> {
+        let cfg = self.shaped(base).and_then(|cfg| {
+            cfg.validate()?;
+            Ok(cfg)
+        });
+        cfg.map_err(|error| error.in_file(&self.path))
+    }
+
+    fn shaped(&self, base: &UnetrConfig) -> Result<UnetrConfig, ModelError> {
         let shape = |name: &str| {
             self.tensors
                 .get(name)
@@ -178,7 +170,7 @@ impl EncoderWeights {
         };
         let blocks = self.tensors.keys().filter_map(block).max();
         let has = |name: &str| self.tensors.contains_key(name);
-        let cfg = UnetrConfig {
+        Ok(UnetrConfig {
             in_channels: channels,
             hidden_size: hidden,
             mlp_size: shape("vit.blocks.0.mlp.linear1.weight")?[0],
@@ -198,15 +190,13 @@ impl EncoderWeights {
             qkv_bias: has("vit.blocks.0.attn.qkv.bias"),
             patch_projection: PatchProjection::Convolution,
             ..base.clone()
-        };
-        cfg.validate().map_err(|error| error.in_file(&self.path))?;
-        Ok(cfg)
+        })
     }
 
     /// Sets the encoder of a network that was built from `cfg` with these parameters.
     ///
     /// # Errors
-    /// When the file lacks a parameter of the encoder or has one of another shape; [`config`](Self::config) gives a
+    /// When the file lacks a parameter of the encoder other than the last norm or has one of another shape; [`config`](Self::config) gives a
     /// configuration that fits. Nothing has been set then.
     pub fn assign_to(
         &self,
@@ -215,15 +205,19 @@ impl EncoderWeights {
     ) -> Result<EncoderReport, ModelError> {
         let in_file = |error: ModelError| error.in_file(&self.path);
         let grid = cfg.vit().grid();
-        let (positions, side) = self.patch_positions(grid).map_err(in_file)?;
+        let positions = self.positions.resampled(grid).map_err(in_file)?;
         let mut tensors = self.tensors.clone();
         tensors.insert(POSITIONS.to_owned(), positions);
-        let mut loaded = 0;
+        let (mut loaded, mut kept) = (0, Vec::new());
         for (name, var) in parameters.variables() {
             if !name.starts_with("vit.") {
                 continue;
             }
             let Some(tensor) = tensors.get(&name) else {
+                if name.starts_with(LAST_NORM) {
+                    kept.push(name);
+                    continue;
+                }
                 return Err(in_file(ModelError::MissingParameter { name }));
             };
             if tensor.shape() != var.shape() {
@@ -239,25 +233,10 @@ impl EncoderWeights {
         parameters.assign(&tensors)?;
         Ok(EncoderReport {
             loaded,
+            kept,
             left_out: self.left_out.clone(),
-            side,
+            side: self.positions.side(),
             grid,
         })
-    }
-
-    /// The embeddings of the patches on another grid, and the side of the file's.
-    fn patch_positions(&self, grid: [usize; 2]) -> Result<(Tensor, usize), ModelError> {
-        let tokens = self.positions.dim(1)?;
-        let side = tokens.isqrt();
-        // Class and distillation tokens come first.
-        let others = tokens - side * side;
-        if side == 0 || others > 2 {
-            return Err(ModelError::Encoder(format!(
-                "{tokens} position embeddings, expected those of a square of patches and of up to two tokens"
-            )));
-        }
-        let patches = self.positions.narrow(1, others, side * side)?;
-        let patches = patches.to_dtype(DType::F64)?.contiguous()?;
-        Ok((positions::resample(&patches, side, grid)?, side))
     }
 }

@@ -9,7 +9,10 @@ pub(super) enum Place {
     Third(String, usize),
     /// Embeddings of class token and patches.
     Positions,
-    /// Nowhere: class tokens, heads, decoders of pretraining.
+    /// Nowhere: class, distillation and register tokens, which come before the patches and may have position
+    /// embeddings.
+    Tokens,
+    /// Nowhere: heads, decoders of pretraining.
     Nowhere,
 }
 
@@ -36,6 +39,15 @@ const WRAPPERS: [&str; 12] = [
     "trunk.",
     "visual.",
     "image_encoder.",
+];
+
+/// What comes before the patches, in all schemes.
+const TOKENS: [&str; 5] = [
+    "cls_token",
+    "dist_token",
+    "distillation_token",
+    "reg_token",
+    "register_tokens",
 ];
 
 impl Scheme {
@@ -74,6 +86,10 @@ impl Scheme {
         }
         if let Some(leaf) = name.strip_prefix(norm) {
             return Place::Parameter(format!("vit.norm.{leaf}"));
+        }
+        let token = name.strip_prefix("embeddings.").unwrap_or(name);
+        if TOKENS.contains(&token) {
+            return Place::Tokens;
         }
         let in_block = match self {
             Self::Timm => timm(name),
@@ -149,7 +165,9 @@ mod tests {
             ("fc_norm.weight", Place::Nowhere),
             ("head.weight", Place::Nowhere),
             ("decoder_blocks.0.norm1.weight", Place::Nowhere),
-            ("cls_token", Place::Nowhere),
+            ("cls_token", Place::Tokens),
+            ("reg_token", Place::Tokens),
+            ("mask_token", Place::Nowhere),
         ] {
             assert_eq!(Scheme::Timm.place(name), place, "{name}");
         }
@@ -176,6 +194,7 @@ mod tests {
                 Place::Nowhere,
             ),
             ("pooler.dense.weight", Place::Nowhere),
+            ("dinov2.embeddings.register_tokens", Place::Tokens),
         ] {
             assert_eq!(Scheme::Transformers.place(name), place, "{name}");
         }

@@ -92,6 +92,14 @@ pub(super) fn of_file(weights: &Path) -> Option<PixelStatistics> {
         .or_else(|| beside("config.json"))
         .or_else(|| named(weights))
         .or_else(|| named(weights.parent()?))
+        .or_else(|| named(repository(weights)?))
+}
+
+/// The folder `models--OWNER--NAME` above `snapshots/COMMIT/FILE` in the cache of the hub.
+fn repository(weights: &Path) -> Option<&Path> {
+    let folder = weights.ancestors().nth(3)?;
+    let name = folder.file_name()?.to_str()?;
+    name.starts_with("models--").then_some(folder)
 }
 
 /// Three finite numbers.

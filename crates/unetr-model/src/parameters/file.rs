@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::safetensors::Load;
-use candle_core::{DType, Device, Tensor, Var, pickle};
+use candle_core::{DType, Device, Tensor, pickle};
 use safetensors::{Dtype, SafeTensors};
 
 use super::report::is_ignored;
@@ -119,10 +119,13 @@ fn read_safetensors(path: &Path) -> Result<Weights, ModelError> {
     Ok(Weights { tensors, ignored })
 }
 
-pub(super) fn write(path: &Path, variables: &[(String, Var)]) -> Result<(), ModelError> {
-    let tensors = variables
-        .iter()
-        .map(|(name, var)| Ok((name, var.as_detached_tensor().to_device(&Device::Cpu)?)))
+pub(super) fn write(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (String, Tensor)>,
+) -> Result<(), ModelError> {
+    let tensors = tensors
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)))
         .collect::<Result<Vec<_>, ModelError>>()?;
     // Other libraries look here for the layout of the tensors.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);

@@ -182,7 +182,9 @@ impl Parameters {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ModelError> {
-        file::write(path.as_ref(), &self.variables())
+        let tensors = self.variables().into_iter();
+        let tensors = tensors.map(|(name, var)| (name, var.as_detached_tensor()));
+        file::write(path.as_ref(), tensors)
     }
 
     /// Takes over the tensors of a file as [`open`](Self::open) reads it wherever name and shape agree, and
@@ -236,6 +238,14 @@ impl fmt::Debug for Parameters {
 /// The tensors of a file of weights, on the CPU.
 pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>, ModelError> {
     Ok(file::read(path)?.tensors)
+}
+
+/// Writes tensors of any device to a safetensors file.
+pub(crate) fn write_tensors(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (String, Tensor)>,
+) -> Result<(), ModelError> {
+    file::write(path, tensors)
 }
 
 fn is_buffer(name: &str) -> bool {

@@ -12,8 +12,8 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Parameters that have another shape in the file.
     pub mismatched: Vec<ShapeMismatch>,
-    /// Names in the file that other libraries write and no network reads: `num_batches_tracked`,
-    /// and MONAI's `cross_attn` and `norm_cross_attn`.
+    /// Names in the file that other libraries write and no network reads: `num_batches_tracked`, and those that
+    /// [`monai`](crate::monai) lists.
     pub ignored: Vec<String>,
 }
 
@@ -130,10 +130,16 @@ fn first_of(names: &[String]) -> String {
 
 /// Whether a name belongs to what other libraries save without using it.
 pub(super) fn is_ignored(name: &str) -> bool {
-    name.split('.').any(|part| {
-        matches!(
-            part,
-            "norm_cross_attn" | "cross_attn" | "num_batches_tracked"
-        )
-    })
+    let parts: Vec<&str> = name.split('.').collect();
+    match *parts {
+        // Of MONAI up to 0.8, in blocks whose channels do not change.
+        ["vit", "patch_embedding", "cls_token"] => true,
+        [stage, "blocks", _, "1", "conv3" | "norm3", ..] => stage.starts_with("encoder"),
+        _ => parts.iter().any(|part| {
+            matches!(
+                *part,
+                "norm_cross_attn" | "cross_attn" | "num_batches_tracked"
+            )
+        }),
+    }
 }

@@ -1,5 +1,8 @@
 //! Encoders of timm and transformers; `tests/fixtures/gen_vit_encoders.py` made the values.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
 use candle_core::{DType, Device, Tensor};
 use unetr_model::{EncoderWeights, Mode, ModelError, Parameters, Unetr, UnetrConfig, Vit};
 
@@ -72,6 +75,86 @@ fn transformers() {
 fn dinov2_with_layer_scale() {
     let left_out = check("vit_dinov2.safetensors", "vit_dinov2_io");
     assert_eq!(left_out, ["embeddings.cls_token", "embeddings.mask_token"]);
+}
+
+/// A file of timm's, changed, in a folder.
+fn changed(change: impl FnOnce(&mut HashMap<String, Tensor>)) -> (tempfile::TempDir, PathBuf) {
+    let pickle = candle_core::pickle::read_all_with_key(file("vit_timm.pth"), Some("state_dict"));
+    let mut tensors: HashMap<_, _> = pickle.unwrap().into_iter().collect();
+    change(&mut tensors);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.safetensors");
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn a_last_norm_that_the_file_lacks_keeps_its_start() {
+    let (_folder, path) = changed(|tensors| {
+        for leaf in ["weight", "bias"] {
+            let norm = tensors.remove(&format!("norm.{leaf}")).unwrap();
+            tensors.insert(format!("fc_norm.{leaf}"), norm);
+        }
+    });
+    let weights = EncoderWeights::open(path).unwrap();
+    let cfg = weights.config(&base()).unwrap();
+    let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
+    Unetr::new(&cfg, parameters.var_builder()).unwrap();
+    let report = weights.assign_to(&parameters, &cfg).unwrap();
+    assert_eq!(report.kept, ["vit.norm.weight", "vit.norm.bias"]);
+    assert!(
+        report
+            .to_string()
+            .contains(", not in the file and kept: vit.norm.weight, vit.norm.bias, left out: cls_token, fc_norm"),
+        "{report}"
+    );
+    let values = |name: &str| parameters.get(name).unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(values("vit.norm.weight"), [1.; 16]);
+    assert_eq!(values("vit.norm.bias"), [0.; 16]);
+    assert_ne!(values("vit.blocks.0.norm1.bias"), [0.; 16]);
+}
+
+#[test]
+fn register_tokens_and_their_position_embeddings_are_left_out() {
+    let (_folder, path) = changed(|tensors| {
+        let registers = Tensor::zeros((1, 4, 16), DType::F32, &Device::Cpu).unwrap();
+        let positions = &tensors["pos_embed"];
+        let parts = [
+            &positions.narrow(1, 0, 1).unwrap(),
+            &registers,
+            &positions.narrow(1, 1, 16).unwrap(),
+        ];
+        let positions = Tensor::cat(&parts, 1).unwrap();
+        tensors.insert("pos_embed".to_owned(), positions);
+        tensors.insert("reg_token".to_owned(), registers);
+    });
+    let left_out = check(path.to_str().unwrap(), "vit_timm_io");
+    assert_eq!(
+        left_out,
+        ["cls_token", "head.bias", "head.weight", "reg_token"]
+    );
+}
+
+#[test]
+fn what_a_file_lacks_is_said_with_its_name() {
+    let (_folder, path) = changed(|tensors| {
+        tensors.remove("blocks.0.mlp.fc1.weight");
+    });
+    let weights = EncoderWeights::open(path).unwrap();
+    let error = weights.config(&base()).unwrap_err().to_string();
+    assert!(
+        error.contains("changed.safetensors: parameter vit.blocks.0.mlp.linear1.weight is missing"),
+        "{error}"
+    );
+    let (_folder, path) = changed(|tensors| {
+        let positions = tensors["pos_embed"].narrow(1, 0, 16).unwrap();
+        tensors.insert("pos_embed".to_owned(), positions.narrow(1, 0, 15).unwrap());
+    });
+    let error = EncoderWeights::open(path).unwrap_err().to_string();
+    assert!(
+        error.contains("changed.safetensors: 15 position embeddings, expected those of a square"),
+        "{error}"
+    );
 }
 
 #[test]

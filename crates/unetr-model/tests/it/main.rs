@@ -8,6 +8,9 @@ mod finite_differences;
 mod fixture;
 mod flax;
 mod gradients;
+mod hub;
+#[cfg(feature = "hub")]
+mod hub_server;
 mod initialisers;
 mod layer_scale;
 mod layers;

@@ -4,18 +4,20 @@ use candle_core::Device;
 use serde::de::DeserializeOwned;
 use unetr_data::{Classes, Compose, Normalize, Step};
 use unetr_model::Unetr;
+use unetr_model::hub::locate;
 
-use super::{CLASSES, PREPROCESSING};
+use super::{CLASSES, CONFIG, PREPROCESSING, WEIGHTS};
 use crate::error::At;
 use crate::{Error, Result, Segmenter};
 
 impl Segmenter {
-    /// Reads a network that [`save_pretrained`](crate::save_pretrained) wrote, or a checkpoint, for the CPU.
+    /// Reads a network that [`save_pretrained`](crate::save_pretrained) wrote, or a checkpoint, for the CPU, from a
+    /// folder or from a repository of the Hugging Face hub, `owner/name` or `owner/name@revision`.
     ///
     /// # Errors
     /// As [`from_pretrained_on`](Self::from_pretrained_on).
-    pub fn from_pretrained(folder: impl AsRef<Path>) -> Result<Self> {
-        Self::from_pretrained_on(folder, &Device::Cpu)
+    pub fn from_pretrained(source: impl AsRef<Path>) -> Result<Self> {
+        Self::from_pretrained_on(source, &Device::Cpu)
     }
 
     /// [`from_pretrained`](Self::from_pretrained) for any device.
@@ -24,11 +26,20 @@ impl Segmenter {
     /// photos are normalised as ImageNet's.
     ///
     /// # Errors
-    /// When a file cannot be read or is not valid, when the weights are not those of the configuration, or when
+    /// When the source is neither a folder nor in the hub or its cache, which
+    /// [`unetr_model::hub::locate`] explains; when a file cannot be read or is not valid, when the weights are not those of the configuration, or when
     /// photos are prepared otherwise than by a resize and a normalisation.
-    pub fn from_pretrained_on(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
-        let folder = folder.as_ref();
-        let (model, _) = Unetr::load(folder, device)?;
+    pub fn from_pretrained_on(source: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let source = source.as_ref();
+        let folder = match source.is_dir() {
+            true => source.to_owned(),
+            false => locate(
+                &source.to_string_lossy(),
+                &[CONFIG, WEIGHTS],
+                &[PREPROCESSING, CLASSES],
+            )?,
+        };
+        let (model, _) = Unetr::load(&folder, device)?;
         let normalize = match read(&folder.join(PREPROCESSING))? {
             Some(steps) => normalization(&folder.join(PREPROCESSING), &steps)?,
             None => Normalize::default(),

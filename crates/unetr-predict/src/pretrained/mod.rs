@@ -18,6 +18,8 @@ mod save;
 pub use card::ModelCard;
 pub use save::save_pretrained;
 
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
 const PREPROCESSING: &str = "preprocessing.json";
 const CLASSES: &str = "classes.json";
 const CARD: &str = "README.md";

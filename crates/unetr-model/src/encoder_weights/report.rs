@@ -1,0 +1,42 @@
+use std::fmt;
+
+/// What became of the weights of an encoder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncoderReport {
+    /// Parameters that were set.
+    pub loaded: usize,
+    /// Parameters of the encoder that the file lacks and that kept their values: those of the last norm, where the
+    /// file's network has none because it averages the tokens.
+    pub kept: Vec<String>,
+    /// Names in the file that the network has no use for, sorted.
+    pub left_out: Vec<String>,
+    /// The side of the file's square grid of position embeddings.
+    pub side: usize,
+    /// Rows and columns of the network's.
+    pub grid: [usize; 2],
+}
+
+impl fmt::Display for EncoderReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            loaded,
+            kept,
+            left_out,
+            side,
+            grid: [rows, columns],
+        } = self;
+        write!(f, "{loaded} parameters of the encoder loaded")?;
+        if [*rows, *columns] != [*side, *side] {
+            write!(
+                f,
+                ", position embeddings resampled from {side}x{side} to {rows}x{columns}"
+            )?;
+        }
+        for (what, names) in [("not in the file and kept", kept), ("left out", left_out)] {
+            if !names.is_empty() {
+                write!(f, ", {what}: {}", names.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
