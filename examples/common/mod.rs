@@ -361,6 +361,7 @@ pub(crate) fn train(
         eprintln!("finishing the step and saving; --resume goes on from there");
         handle.raise();
     })?;
+    let classes = Classes::viridis(&task.classes)?;
     let checkpoints = Checkpoints::open(run.checkpoints(), recipe.checkpoints.clone())?;
     let mut trainer = recipe
         .trainer(&model, &parameters, train_loader.batches_per_epoch())?
@@ -372,7 +373,7 @@ pub(crate) fn train(
         .evaluation_file(run.evaluation())
         .attach("config.json", cfg)?
         .attach("preprocessing.json", &prepare)?
-        .attach("classes.json", &Classes::viridis(&task.classes)?)?
+        .attach("classes.json", &classes)?
         .callback(console_progress())
         .callback(Box::new(TensorBoard::create(out.join("tensorboard"))?))
         .stop_signal(stop);
@@ -382,7 +383,6 @@ pub(crate) fn train(
     let outcome = trainer.fit(&train_loader)?;
     draw_curves(trainer.history()).save(out.join("curves.png"))?;
     let step = trainer.history().last().map_or(0, |record| record.step);
-    let classes = Classes::viridis(&task.classes)?;
     let segmenter =
         Segmenter::of_unetr(model.clone(), classes.clone(), normalize.clone(), &device)?;
     gallery(&run, step, task, &model, &segmenter, &val_loader, &device)?;
@@ -400,7 +400,7 @@ pub(crate) fn train(
     }
     if let Some(best) = trainer.saved().and_then(Checkpoints::best) {
         let folder = run.model();
-        share(&folder, best, &recipe, task, &normalize)?;
+        share(&folder, best, &recipe, task, &normalize, &classes)?;
         println!(
             "the best network, applied to other photos:\n    \
              cargo run --release --example predict -- --model {} photo.jpg",
@@ -468,6 +468,7 @@ fn share(
     recipe: &Recipe,
     task: &Task,
     normalize: &Normalize,
+    classes: &Classes,
 ) -> Result<()> {
     let (model, parameters) = Unetr::load(checkpoint.path(), &Device::Cpu)?;
     let (training, validation) = (task.train.len(), task.validation.len());
@@ -485,7 +486,6 @@ fn share(
         metrics: checkpoint.metrics().clone(),
         ..ModelCard::default()
     };
-    let classes = Classes::viridis(&task.classes)?;
-    save_pretrained(folder, &model, &parameters, normalize, &classes, &card)?;
+    save_pretrained(folder, &model, &parameters, normalize, classes, &card)?;
     Ok(())
 }

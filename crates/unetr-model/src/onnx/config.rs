@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::{ModelError, PixelStatistics};
 
 /// What an ONNX graph takes and gives.
 ///
@@ -47,8 +47,8 @@ pub enum OnnxInput {
 impl OnnxInput {
     /// Pixels, normalised by the statistics of ImageNet.
     pub const IMAGENET: Self = Self::Pixels {
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
+        mean: PixelStatistics::IMAGENET.mean,
+        std: PixelStatistics::IMAGENET.std,
     };
 }
 
