@@ -131,7 +131,7 @@ fn main() -> Result<()> {
     };
     let mut trainer = recipe
         .trainer(&model, &parameters, train.batches_per_epoch())?
-        .evaluation(MetricSet::new(["background", "circle", "triangle"])?)
+        .metrics(MetricSet::new(["background", "circle", "triangle"])?)
         .validation(&val)
         .checkpoints(Checkpoints::open(run.checkpoints(), Retention::default())?)
         .history_file(HistoryFile::open(run.history())?)

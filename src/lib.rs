@@ -1,4 +1,11 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
+
+#[cfg(any(doc, doctest))]
+pub mod guide;
+
+pub use unetr_data::image;
+pub use unetr_model::{candle_core, candle_nn};
 
 pub use unetr_data as data;
 pub use unetr_metrics as metrics;

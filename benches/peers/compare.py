@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Measures this library and its peers in turn on this machine, and writes the tables of the README.
+"""Measures this library and its peers in turn on this machine, and writes the tables of README
+and docs/performance.md, and the numbers into benches/history.csv.
 
     python3 -m venv VENV && VENV/bin/pip install -r benches/peers/requirements.txt
-    VENV/bin/python benches/peers/compare.py                   # everything, into README.md
+    VENV/bin/python benches/peers/compare.py                   # all but the pipeline
     VENV/bin/python benches/peers/compare.py --ops             # the operations alone
     VENV/bin/python benches/peers/compare.py --pipeline FOLDER # reading the photos of a folder, or of several
     VENV/bin/python benches/peers/compare.py --only inference  # some cases, only printed
@@ -15,18 +16,7 @@ import machine
 import networks
 import operations
 import pipeline
-
-README = machine.ROOT / "README.md"
-
-
-def replace_region(name, text):
-    """Puts a text between the README's comments `<!-- name:start -->` and `<!-- name:end -->`."""
-    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
-    before, _, rest = README.read_text().partition(start)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise SystemExit(f"{README} has no {start} … {end}")
-    README.write_text(f"{before}{start}\n{text}\n{end}{after}")
+import tables
 
 
 def main():
@@ -35,7 +25,7 @@ def main():
     parser.add_argument("--pipeline", nargs="+", metavar="FOLDER", help="the input pipeline alone, on these data")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases that have it in their title; not written")
     parser.add_argument("--without", action="append", default=[], choices=networks.SIDES, help="leaves a side out")
-    parser.add_argument("--print", action="store_true", help="prints without writing the README")
+    parser.add_argument("--print", action="store_true", help="prints without writing")
     parser.add_argument("--rounds", type=int, help="instead of 3")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--patience", type=float, default=120, help="seconds to wait for a quiet machine, each time")
@@ -54,7 +44,7 @@ def main():
             continue
         print(text, end="\n\n", flush=True)
         if not (args.print or args.only):
-            replace_region(name, text)
+            tables.write(name, text)
 
 
 if __name__ == "__main__":

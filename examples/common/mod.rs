@@ -86,7 +86,7 @@ pub(crate) struct Settings {
     #[arg(long)]
     pub(crate) eval_every: Option<u64>,
     /// The folder for configuration, history, checkpoints and pictures.
-    #[arg(long)]
+    #[arg(long, default_value = concat!("runs/", env!("CARGO_BIN_NAME")))]
     pub(crate) out: PathBuf,
     /// Weights of a Vision Transformer of timm or transformers to begin with, which also set the encoder's shape:
     /// safetensors or `.pth`, or a repository of the Hugging Face hub (needs --features hub).
@@ -343,9 +343,7 @@ pub(crate) fn train(
     println!(
         "training     {} epochs, {} steps of {} photos",
         recipe.trainer.epochs,
-        recipe
-            .trainer
-            .steps(train_loader.batches_per_epoch() as u64),
+        recipe.trainer.steps(train_loader.batches_per_epoch()),
         recipe.batch_size
     );
     println!("augmentation {augment}");
@@ -365,7 +363,7 @@ pub(crate) fn train(
     let checkpoints = Checkpoints::open(run.checkpoints(), recipe.checkpoints.clone())?;
     let mut trainer = recipe
         .trainer(&model, &parameters, train_loader.batches_per_epoch())?
-        .evaluation(MetricSet::new(&task.classes)?)
+        .metrics(MetricSet::new(&task.classes)?)
         .train_evaluation(&train_eval)
         .validation(&val_loader)
         .checkpoints(checkpoints)
@@ -375,7 +373,7 @@ pub(crate) fn train(
         .attach("preprocessing.json", &prepare)?
         .attach("classes.json", &classes)?
         .callback(console_progress())
-        .callback(Box::new(TensorBoard::create(out.join("tensorboard"))?))
+        .callback(TensorBoard::create(out.join("tensorboard"))?)
         .stop_signal(stop);
     if settings.resume {
         trainer = trainer.resume();

@@ -29,6 +29,9 @@ pub struct Classes {
     ignored: Option<[u8; 3]>,
 }
 
+/// What fits into a table, by far.
+const LONGEST_NAME: usize = 256;
+
 impl Classes {
     /// What a mask has where no class counts, for the `ignore_index` of losses and metrics.
     pub const IGNORED: u8 = 255;
@@ -36,7 +39,8 @@ impl Classes {
     /// Classes with these names and RGB colours.
     ///
     /// # Errors
-    /// When there is none, there are more than 255, or a name is empty or occurs twice.
+    /// When there is none, there are more than 255, or a name is empty, occurs twice, is longer than 256 characters or
+    /// has control characters.
     pub fn new<N: Into<String>>(classes: impl IntoIterator<Item = (N, [u8; 3])>) -> Result<Self> {
         let classes = classes
             .into_iter()
@@ -49,6 +53,13 @@ impl Classes {
         for (index, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return invalid(format!("class {index} has an empty name; give it one"));
+            }
+            if name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
+                return invalid(format!(
+                    "the name of class {index} has {} characters, or some that control a terminal; expected \
+                     {LONGEST_NAME} characters at most, all of them visible",
+                    name.chars().count()
+                ));
             }
             if let Some(first) = names[..index].iter().position(|other| other == name) {
                 return invalid(format!(

@@ -142,17 +142,37 @@ fn decode(bytes: &[u8], orientation: ExifOrientation) -> ImageResult<DynamicImag
     let mut reader = ImageReader::with_format(Cursor::new(bytes), image::guess_format(bytes)?);
     reader.limits(limits());
     let mut decoder = reader.into_decoder()?;
-    limits().reserve(decoder.total_bytes())?;
+    let (width, height) = decoder.dimensions();
+    // Gray pixels become three bytes too.
+    let rgb = 3 * u64::from(width) * u64::from(height);
+    limits().reserve(decoder.total_bytes().max(rgb))?;
     let turn = match orientation {
         // Metadata that can't be read is no reason to lose the photo.
-        ExifOrientation::Apply => decoder.orientation().ok(),
-        ExifOrientation::Ignore => None,
+        ExifOrientation::Apply if has_whole_chunks(bytes) => decoder.orientation().ok(),
+        ExifOrientation::Apply | ExifOrientation::Ignore => None,
     };
     let mut image = DynamicImage::from_decoder(decoder)?;
     if let Some(turn) = turn {
         image.apply_orientation(turn);
     }
     Ok(image)
+}
+
+/// Whether the chunks of a WebP end within the file: its decoder allocates what a chunk of metadata says it has.
+fn has_whole_chunks(bytes: &[u8]) -> bool {
+    if !(bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP")) {
+        return true;
+    }
+    let mut rest = &bytes[12..];
+    while let [_, _, _, _, a, b, c, d, after @ ..] = rest {
+        let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        if length > after.len() {
+            return false;
+        }
+        // Chunks begin at even places; the last may do without its padding.
+        rest = after.get(length.next_multiple_of(2)..).unwrap_or_default();
+    }
+    true
 }
 
 /// Whether these are the bytes of a JPEG with no end-of-image marker behind its first scan.

@@ -15,7 +15,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// An image or mask file could not be decoded.
-    #[error("{path}: cannot decode the image: {source}; replace the file or exclude it by name", path = path.display())]
+    #[error("{path}: cannot decode the image: {source}; replace the file or take it out of the data set", path = path.display())]
     Decode {
         /// The file.
         path: PathBuf,
@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// A JPEG file ends before its end-of-image marker.
     #[error(
-        "{path}: the JPEG file is cut off: it has no end-of-image marker after its first scan; fetch it again or exclude it by name",
+        "{path}: the JPEG file is cut off: it has no end-of-image marker after its first scan; fetch it again or take it out of the data set",
         path = path.display()
     )]
     Truncated {
@@ -44,7 +44,7 @@ pub enum Error {
     },
     /// A mask holds a value that stands for no class.
     #[error(
-        "{path}: mask value {value} at column {x}, row {y}; expected {expected}; correct the mask or exclude the file by name",
+        "{path}: mask value {value} at column {x}, row {y}; expected {expected}; correct the mask or take the file out of the data set",
         path = path.display()
     )]
     MaskValue {
@@ -62,7 +62,7 @@ pub enum Error {
     /// A photo and its mask differ in size.
     #[error(
         "{image} is {image_width}x{image_height} but its mask {mask} is {mask_width}x{mask_height}; \
-         expected equal sizes; correct one of them, check the photo's EXIF orientation or exclude it by name",
+         expected equal sizes; correct one of them, check the photo's EXIF orientation or take it out of the data set",
         image = image.display(), mask = mask.display(),
         image_width = image_size.0, image_height = image_size.1,
         mask_width = mask_size.0, mask_height = mask_size.1
@@ -99,7 +99,7 @@ pub enum Error {
     },
     /// A list of names has one that is not in the data set.
     #[error(
-        "{list}: `{name}` is listed but not among the images; restore its file, take it off the list or exclude it by name",
+        "{list}: `{name}` is listed but not among the images; restore its file, or take it off the list",
         list = list.display()
     )]
     Listed {
@@ -308,7 +308,7 @@ pub enum Error {
     NoFingerprint,
     /// Settings that can't be written as JSON.
     #[error("the settings can't be JSON: {0}")]
-    Settings(#[from] serde_json::Error),
+    SettingsJson(#[from] serde_json::Error),
     /// Candle could not build a tensor.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

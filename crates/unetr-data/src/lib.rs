@@ -1,3 +1,4 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
 mod batch;
@@ -27,6 +28,9 @@ mod subset;
 mod transform;
 mod verify;
 mod voc;
+
+// In what this crate takes and gives: versions of one's own would be other types.
+pub use {candle_core, image, rand};
 
 pub use batch::Batch;
 pub use cache::{CacheStats, MemoryCache, PrepareConfig, PreparedDataset};

@@ -11,6 +11,7 @@ use crate::{Classes, Error, ExifOrientation, Result, Sample, read_image};
 /// How the pixels of a mask file say which class they belong to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MaskCoding {
     /// The stored values or palette indices are the classes' numbers, and 255 is ignored.
     #[default]

@@ -4,10 +4,13 @@ use candle_core::DType;
 
 use crate::LoadReport;
 
+/// The result of what can be refused here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
 /// What this crate refuses to build, load or convert.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ModelError {
+pub enum Error {
     /// The image does not split into whole patches.
     #[error(
         "image size {found} is not a multiple of the patch size {patch}; pad or resize to {wanted}"
@@ -38,11 +41,11 @@ pub enum ModelError {
         /// The number of heads.
         heads: usize,
     },
-    /// A number of the configuration is outside its range.
-    #[error("{field} is {found}, expected {expected}")]
-    Value {
+    /// A setting is outside its range.
+    #[error("{what} is {found}, expected {expected}")]
+    Setting {
         /// The field of the configuration.
-        field: &'static str,
+        what: &'static str,
         /// Its value.
         found: String,
         /// The range it should be in.
@@ -189,7 +192,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// What does not fit.
-        source: Box<ModelError>,
+        source: Box<Error>,
     },
     /// A file could not be read or written.
     #[error("{}: {source}", .path.display())]
@@ -201,7 +204,7 @@ pub enum ModelError {
     },
     /// A file is no valid safetensors file.
     #[error("{}: not a valid safetensors file: {source}", .path.display())]
-    SafeTensors {
+    Safetensors {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -230,7 +233,7 @@ fn by_hand(urls: &[String]) -> String {
     }
 }
 
-impl ModelError {
+impl Error {
     /// The error as one about what is in a file.
     pub(crate) fn in_file(self, path: &Path) -> Self {
         Self::File {
@@ -240,11 +243,44 @@ impl ModelError {
     }
 }
 
-impl From<ModelError> for candle_core::Error {
-    fn from(error: ModelError) -> Self {
+/// Names the path in what the operating system or a parser says of it.
+pub(crate) trait At<T> {
+    fn at(self, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for std::io::Result<T> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl<T> At<T> for serde_json::Result<T> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Json {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl<T> At<T> for std::result::Result<T, safetensors::SafeTensorError> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Safetensors {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
         match error {
-            ModelError::Candle(error) => error,
-            error => candle_core::Error::wrap(error),
+            Error::Candle(error) => error,
+            // Not `Error::wrap`, which appends a backtrace to the message.
+            error => candle_core::Error::Wrapped(Box::new(error)),
         }
     }
 }

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 
 use candle_core::Tensor;
 
-use crate::ModelError;
+use crate::Error;
 
 /// Converts a flat Flax tree, `{"vit/norm/scale": …}`, to this crate's names and layouts.
 ///
@@ -43,12 +43,12 @@ use crate::ModelError;
 /// let tree = HashMap::from([("out/kernel".to_owned(), kernel)]);
 /// let converted = unetr_model::flax::convert(&tree)?;
 /// assert_eq!(converted["out.conv.conv.weight"].dims(), [3, 16, 1, 1]);
-/// # Ok::<(), unetr_model::ModelError>(())
+/// # Ok::<(), unetr_model::Error>(())
 /// ```
-pub fn convert(tree: &HashMap<String, Tensor>) -> Result<HashMap<String, Tensor>, ModelError> {
+pub fn convert(tree: &HashMap<String, Tensor>) -> Result<HashMap<String, Tensor>, Error> {
     let mut converted = HashMap::with_capacity(tree.len());
     for (name, tensor) in tree {
-        let unknown = || ModelError::FlaxName { name: name.clone() };
+        let unknown = || Error::FlaxName { name: name.clone() };
         let path: Vec<&str> = name.split('/').collect();
         let target = match *path {
             ["vit", "patch_embedding", "position_embeddings"] => {
@@ -61,7 +61,7 @@ pub fn convert(tree: &HashMap<String, Tensor>) -> Result<HashMap<String, Tensor>
                 if tree.contains_key(&query) {
                     continue;
                 }
-                return Err(ModelError::MissingParameter { name: query });
+                return Err(Error::MissingParameter { name: query });
             }
             [ref module @ .., leaf] => {
                 let (module, layout) = rename(module).ok_or_else(unknown)?;
@@ -94,7 +94,7 @@ enum Layout {
 
 impl Layout {
     /// The kernel or scale in this crate's layout.
-    fn weight(self, name: &str, tensor: &Tensor) -> Result<Tensor, ModelError> {
+    fn weight(self, name: &str, tensor: &Tensor) -> Result<Tensor, Error> {
         let (rank, expected) = match self {
             Self::Convolution | Self::Transposed => (4, "[height, width, in, out]"),
             Self::Linear => (2, "[in, out]"),
@@ -104,7 +104,7 @@ impl Layout {
         };
         if tensor.rank() != rank {
             let (name, found) = (name.to_owned(), tensor.dims().to_vec());
-            return Err(ModelError::FlaxShape {
+            return Err(Error::FlaxShape {
                 name,
                 found,
                 expected,
@@ -123,13 +123,13 @@ impl Layout {
 }
 
 /// Query, key and value, of which `query` names the first, as one tensor.
-fn packed(tree: &HashMap<String, Tensor>, query: &str, leaf: &str) -> Result<Tensor, ModelError> {
+fn packed(tree: &HashMap<String, Tensor>, query: &str, leaf: &str) -> Result<Tensor, Error> {
     let parts = ["query", "key", "value"].map(|part| {
         let name = query.replace("/query/", &format!("/{part}/"));
         match tree.get(&name) {
             Some(tensor) if leaf == "weight" => Layout::Query.weight(&name, tensor),
             Some(tensor) => Ok(tensor.flatten_all()?),
-            None => Err(ModelError::MissingParameter { name }),
+            None => Err(Error::MissingParameter { name }),
         }
     });
     let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -1,3 +1,4 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 #![allow(
     clippy::needless_pass_by_value,
@@ -8,6 +9,7 @@ mod blocks;
 mod config;
 mod encoder_weights;
 mod error;
+mod files;
 pub mod flax;
 pub mod hub;
 mod layers;
@@ -24,16 +26,21 @@ pub use blocks::{
     PatchEmbedding, PrUpBlock, ResBlock, SelfAttention, StochasticDepth, UnetBlock, UpBlock, Vit,
     VitOutput,
 };
+// In what this crate takes and gives: versions of one's own would be other types.
 pub use config::{
     BlockKind, DecoderConfig, NormConfig, PatchProjection, RunningVariance, UnetrConfig,
     Upsampling, VitConfig,
 };
 pub use encoder_weights::{EncoderReport, EncoderWeights, PixelStatistics};
-pub use error::ModelError;
+pub use error::{Error, Result};
 pub use layers::{Bias, Conv2d, ConvTranspose2d, LayerNorm, Linear, Norm};
 pub use model::{SegmentationModel, TrainingOutput};
 #[cfg(feature = "onnx")]
 pub use onnx::{OnnxConfig, OnnxInput, OnnxOutput};
 pub use parameters::{LoadReport, Parameters, ShapeMismatch, init};
 pub use unetr::Unetr;
-pub use unetr_ops::{Gelu, Keep, Mode, Precision, no_grad, with_precision};
+pub use unetr_ops::{
+    Activation, Conv2dConfig, ConvTranspose2dConfig, Epilogue, Gelu, Keep, Mode, Precision,
+    no_grad, with_precision,
+};
+pub use {candle_core, candle_nn};

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 
+use crate::error::At;
+use crate::files::write_whole;
 use crate::hub::Hub;
-use crate::{LoadReport, ModelError, Parameters, Unetr, UnetrConfig};
+use crate::{Error, LoadReport, Parameters, Result, Unetr, UnetrConfig};
 
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
@@ -15,18 +17,10 @@ impl UnetrConfig {
     ///
     /// # Errors
     /// When the file cannot be read, is no configuration, or the configuration is not valid.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let io = |source| ModelError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let json = |source| ModelError::Json {
-            path: path.to_owned(),
-            source,
-        };
-        let text = std::fs::read_to_string(path).map_err(io)?;
-        let cfg: Self = serde_json::from_str(&text).map_err(json)?;
+        let text = std::fs::read_to_string(path).at(path)?;
+        let cfg: Self = serde_json::from_str(&text).at(path)?;
         cfg.validate().map_err(|error| error.in_file(path))?;
         Ok(cfg)
     }
@@ -35,18 +29,10 @@ impl UnetrConfig {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ModelError> {
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let json = |source| ModelError::Json {
-            path: path.to_owned(),
-            source,
-        };
-        let text = serde_json::to_string_pretty(self).map_err(json)?;
-        let io = |source| ModelError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        std::fs::write(path, text + "\n").map_err(io)
+        let text = serde_json::to_string_pretty(self).at(path)?;
+        write_whole(path, text + "\n")
     }
 }
 
@@ -55,17 +41,9 @@ impl Unetr {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn save(
-        &self,
-        parameters: &Parameters,
-        folder: impl AsRef<Path>,
-    ) -> Result<(), ModelError> {
+    pub fn save(&self, parameters: &Parameters, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
-        let io = |source| ModelError::Io {
-            path: folder.to_owned(),
-            source,
-        };
-        std::fs::create_dir_all(folder).map_err(io)?;
+        std::fs::create_dir_all(folder).at(folder)?;
         self.config().write(folder.join(CONFIG))?;
         parameters.save(folder.join(WEIGHTS))
     }
@@ -76,16 +54,13 @@ impl Unetr {
     /// # Errors
     /// When a file cannot be read or is not valid, or when the weights are not exactly those of the
     /// configuration.
-    pub fn load(
-        folder: impl AsRef<Path>,
-        device: &Device,
-    ) -> Result<(Self, Parameters), ModelError> {
+    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<(Self, Parameters)> {
         let folder = folder.as_ref();
         let cfg = UnetrConfig::read(folder.join(CONFIG))?;
         let weights = folder.join(WEIGHTS);
         let parameters = Parameters::open(&weights, DType::F32, device)?;
         let model = Self::new(&cfg, parameters.var_builder())
-            .map_err(|error| ModelError::from(error).in_file(&weights))?;
+            .map_err(|error| Error::from(error).in_file(&weights))?;
         let report = LoadReport {
             unexpected: parameters.unused(),
             ..LoadReport::default()
@@ -93,7 +68,7 @@ impl Unetr {
         if report.is_exact() {
             Ok((model, parameters))
         } else {
-            Err(ModelError::Mismatch {
+            Err(Error::Mismatch {
                 path: weights,
                 report,
             })
@@ -113,12 +88,9 @@ impl Unetr {
     /// use unetr_model::Unetr;
     ///
     /// let (model, _parameters) = Unetr::from_pretrained("owner/unetr-pets", &Device::Cpu)?;
-    /// # Ok::<(), unetr_model::ModelError>(())
+    /// # Ok::<(), unetr_model::Error>(())
     /// ```
-    pub fn from_pretrained(
-        source: &str,
-        device: &Device,
-    ) -> Result<(Self, Parameters), ModelError> {
+    pub fn from_pretrained(source: &str, device: &Device) -> Result<(Self, Parameters)> {
         Hub::from_env().load_unetr(source, device)
     }
 }

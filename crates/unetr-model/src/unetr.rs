@@ -4,7 +4,7 @@ use unetr_ops::{Conv2dConfig, Keep, Mode, tokens_to_map};
 
 use crate::blocks::{PrUpBlock, UnetBlock, UpBlock, Vit, VitOutput};
 use crate::layers::{Bias, Conv2d, Linear};
-use crate::{ModelError, SegmentationModel, TrainingOutput, UnetrConfig};
+use crate::{Error, SegmentationModel, TrainingOutput, UnetrConfig};
 
 /// The UNETR segmentation network: the hidden states of a Vision Transformer are brought to the
 /// resolutions of a U-Net, whose decoder merges them into logits at the image's resolution.
@@ -146,11 +146,11 @@ impl Unetr {
         tokens_to_map(tokens, self.cfg.vit().grid())
     }
 
-    fn check(&self, images: &Tensor) -> std::result::Result<(), ModelError> {
+    fn check(&self, images: &Tensor) -> std::result::Result<(), Error> {
         let (channels, [height, width]) = (self.cfg.in_channels, self.cfg.image_size);
         match images.dims() {
             &[batch, c, h, w] if batch > 0 && (c, h, w) == (channels, height, width) => Ok(()),
-            found => Err(ModelError::Images {
+            found => Err(Error::Images {
                 found: found.to_vec(),
                 channels,
                 height,

@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, TensorId};
 
-use crate::OpError;
+use crate::error::value_error;
 
 thread_local! {
     /// Gradients of variables on their way past Candle's store; nothing while nobody collects.
@@ -105,14 +105,12 @@ fn collect_during(loss: &Tensor, collected: Collected) -> Result<GradStore> {
     let mut store = loss.backward()?;
     let collected = COLLECTED.take().unwrap_or_default();
     if store.get_ids().any(|id| collected.taken.contains(id)) {
-        return Err(OpError::Value {
-            op: "backward_with",
-            argument: "the loss",
-            found: "a variable that is an argument of Candle's own operations too".to_owned(),
-            expected: "variables that only this crate's operations use; call backward instead"
-                .into(),
-        }
-        .into());
+        return Err(value_error(
+            "backward_with",
+            "the loss",
+            &"a variable that is an argument of Candle's own operations too",
+            "variables that only this crate's operations use; call backward instead",
+        ));
     }
     for (_, sum) in collected.gradients {
         let gradient = match store.get(&sum.variable) {

@@ -1,3 +1,4 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 
 mod activation;
@@ -65,7 +66,7 @@ pub use global_norm::global_norm;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use lovasz::{ClassMean, LovaszConfig, Region, lovasz_softmax};
-pub use matrix_transpose::matrix_transpose;
+use matrix_transpose::matrix_transpose;
 pub use memory::{PeakMemory, keep_freed_memory, peak_memory};
 pub use mode::Mode;
 pub use moving_average::moving_averages;

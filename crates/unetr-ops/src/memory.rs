@@ -29,6 +29,7 @@ pub fn keep_freed_memory() {
 
 /// The most memory of a GPU that tensors took at a time, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeakMemory {
     /// What tensors were in.
     pub used: u64,

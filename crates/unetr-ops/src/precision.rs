@@ -10,9 +10,11 @@ use crate::scope;
 /// that is not a product of matrices stay as they are. See [`with_precision`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Precision {
-    /// As they are.
+    /// As they are, f32 as a rule.
     #[default]
+    #[serde(rename = "f32", alias = "full")]
     Full,
     /// f32 rounded to TF32, 11 bits of precision, on the matrix units of a GPU.
     Tf32,

@@ -6,6 +6,7 @@ use crate::{Error, Result, SlidingWindow};
 /// How a photo of any size comes to a network of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Fit {
     /// The whole photo is resized to the network's size, as in evaluation; scores are brought back to the photo's
     /// size.

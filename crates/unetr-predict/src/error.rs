@@ -108,7 +108,7 @@ pub enum Error {
     },
     /// The network cannot be read or built.
     #[error(transparent)]
-    Model(#[from] unetr_model::ModelError),
+    Model(#[from] unetr_model::Error),
     /// A photo cannot be read or prepared.
     #[error(transparent)]
     Data(#[from] unetr_data::Error),

@@ -22,6 +22,7 @@ pub struct Segmentation {
 
 /// How much of a photo a class covers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ClassArea {
     /// Pixels of the class.
     pub pixels: u64,

@@ -306,7 +306,7 @@ impl Segmenter {
             device: &self.device,
             window: self.window,
             flips: self.config.flips,
-            precision: self.config.precision,
+            precision: Some(self.config.precision),
         }
     }
 }

@@ -15,8 +15,8 @@ pub(crate) fn check(
         return Ok(());
     }
     let found = found.to_string();
-    Err(Error::Config {
-        what,
+    Err(Error::Setting {
+        what: what.to_owned(),
         found,
         expected,
     })

@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// The settings of a run can't be JSON.
     #[error("the settings of the run cannot be saved as JSON: {0}")]
-    Settings(serde_json::Error),
+    SettingsJson(serde_json::Error),
     /// A recipe has something that can't be.
     #[error("{place}: {key}: {message}")]
     Recipe {
@@ -122,17 +122,7 @@ pub enum Error {
         /// What the format's library said.
         source: safetensors::SafeTensorError,
     },
-    /// A configuration makes no sense.
-    #[error("{what} is {found}, expected {expected}")]
-    Config {
-        /// The setting.
-        what: &'static str,
-        /// Its value.
-        found: String,
-        /// What would make sense.
-        expected: &'static str,
-    },
-    /// A number of a configuration that has a name of its own is out of range.
+    /// A setting makes no sense.
     #[error("{what} is {found}, expected {expected}")]
     Setting {
         /// The setting and whose it is.
@@ -239,7 +229,7 @@ pub enum Error {
     Metrics(#[from] unetr_metrics::Error),
     /// The model could not be built, read or written.
     #[error(transparent)]
-    Model(#[from] unetr_model::ModelError),
+    Model(#[from] unetr_model::Error),
     /// Classes could not be predicted or drawn.
     #[error(transparent)]
     Predict(Box<unetr_predict::Error>),

@@ -16,7 +16,9 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut aside = OsString::from(path);
     aside.push(".tmp");
     let aside = PathBuf::from(aside);
-    let mut file = File::create(&aside).at(&aside)?;
+    // Whatever a former writer or a stranger left there, perhaps a link to elsewhere.
+    let _ = std::fs::remove_file(&aside);
+    let mut file = File::create_new(&aside).at(&aside)?;
     file.write_all(bytes).at(&aside)?;
     file.sync_all().at(&aside)?;
     std::fs::rename(&aside, path).at(path)

@@ -11,7 +11,7 @@ use crate::{Compose, Dataset, Error, Fingerprint, PixelType, Result, Transform};
 /// use unetr_data::{Compose, PrepareConfig, Resize};
 ///
 /// let cfg = PrepareConfig::new(Compose::default().then(Resize::new([320, 320])));
-/// let json = r#"{"transform": {"steps": [{"type": "resize", "size": [320, 320]}]}}"#;
+/// let json = r#"{"transform": {"steps": [{"kind": "resize", "size": [320, 320]}]}}"#;
 /// assert_eq!(serde_json::from_str::<PrepareConfig>(json)?, cfg);
 /// # Ok::<(), serde_json::Error>(())
 /// ```

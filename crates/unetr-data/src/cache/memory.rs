@@ -33,6 +33,7 @@ pub struct MemoryCache<D> {
 
 /// What a [`MemoryCache`] holds and how often that was of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheStats {
     /// Samples held.
     pub samples: usize,

@@ -192,10 +192,17 @@ impl fmt::Debug for PreparedDataset {
     }
 }
 
+/// No photo and no index is as large; a file with holes can be, and take no room on the disk.
+const MOST_AT_ONCE: u64 = 1 << 31;
+
 /// The `len` bytes from `offset` on, which the caller knows to be within the file.
 fn read(file: &PositionedFile, offset: u64, len: u64) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(len).map_err(|_| ErrorKind::OutOfMemory)?;
-    let mut bytes = vec![0; len];
+    if len > MOST_AT_ONCE {
+        return Err(io::Error::other(format!(
+            "{len} bytes at {offset} belong together; expected at most {MOST_AT_ONCE}"
+        )));
+    }
+    let mut bytes = vec![0; len as usize];
     file.read_exact_at(&mut bytes, offset)?;
     Ok(bytes)
 }

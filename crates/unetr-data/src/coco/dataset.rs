@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use image::GrayImage;
 
@@ -75,6 +75,18 @@ impl CocoDataset {
         let file = read_annotations(path)?;
         let places = file.places().map_err(problem)?;
         let (class_of, classes) = cfg.classes_of(&file.categories).map_err(problem)?;
+        let outside = |photo: &&Photo| {
+            let parts = Path::new(&photo.file_name).components();
+            !parts
+                .clone()
+                .all(|part| matches!(part, Component::Normal(_)))
+        };
+        if let Some(photo) = file.images.iter().find(outside) {
+            return Err(problem(format!(
+                "the file_name {:?} leads out of the folder of photos; expected one below it",
+                photo.file_name
+            )));
+        }
         let missing = file.images.iter().map(|photo| photo.file_name.as_str());
         let missing: Vec<_> = missing
             .filter(|file| !folder.join(file).is_file())

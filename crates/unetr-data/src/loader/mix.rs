@@ -14,11 +14,11 @@ use crate::{Probability, Region, SampleRng};
 /// use unetr_data::{Mix, Probability};
 ///
 /// let mix = Mix::CutMix { p: Probability::new(0.3)? };
-/// assert_eq!(serde_json::to_string(&mix).ok().as_deref(), Some(r#"{"type":"cut_mix","p":0.3}"#));
+/// assert_eq!(serde_json::to_string(&mix).ok().as_deref(), Some(r#"{"kind":"cut_mix","p":0.3}"#));
 /// # Ok::<(), unetr_data::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Mix {
     /// A rectangle of another sample in the same place, photo and masks, whose share of the area is drawn evenly

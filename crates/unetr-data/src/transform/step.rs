@@ -85,19 +85,19 @@ impl<T: Transform + Display> BuiltIn for T {}
 
 macro_rules! steps {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// One of the built-in transforms, as it stands in a pipeline's file: its name in `type`,
+        /// One of the built-in transforms, as it stands in a pipeline's file: its name in `kind`,
         /// beside its settings.
         ///
         /// # Examples
         /// ```
         /// use unetr_data::{HorizontalFlip, Step};
         ///
-        /// let step: Step = serde_json::from_str(r#"{"type": "horizontal_flip", "p": 0.5}"#)?;
+        /// let step: Step = serde_json::from_str(r#"{"kind": "horizontal_flip", "p": 0.5}"#)?;
         /// assert_eq!(step, HorizontalFlip::default().into());
         /// # Ok::<(), serde_json::Error>(())
         /// ```
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "type", rename_all = "snake_case")]
+        #[serde(tag = "kind", rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum Step {
             $($(#[$doc])* $name($name),)*

@@ -7,6 +7,7 @@ use crate::Classes;
 /// What [`verify`](crate::verify) found: plain data for JSON, a table when it is printed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Verification {
     /// How many samples there are, those with problems too.
     pub samples: usize,
@@ -31,6 +32,7 @@ pub struct Problem {
 /// Sizes, classes and colours of all samples together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Statistics {
     /// The photos' widths, in pixels.
     pub width: Spread,
@@ -62,6 +64,7 @@ pub struct Spread {
 /// How often masks have one value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ClassCount {
     /// The value.
     pub value: u8,

@@ -130,6 +130,7 @@ fn memory_gives_the_samples_of_the_source() {
         bytes,
         hits,
         misses,
+        ..
     } = cache.stats();
     assert_eq!((samples, hits, misses), (40, 40, 40));
     let pixels = |index| {

@@ -689,13 +689,13 @@ fn they_survive_json_and_print_what_they_do() {
         assert!(step.to_string().ends_with("p 0.25)"), "{step}");
     }
     let json = r#"[
-        {"type": "random_gamma"}, {"type": "color_jitter"}, {"type": "to_gray"}, {"type": "equalize"},
-        {"type": "clahe"}, {"type": "gaussian_blur"}, {"type": "motion_blur"}, {"type": "gaussian_noise"},
-        {"type": "jpeg_compression"}, {"type": "coarse_dropout"}
+        {"kind": "random_gamma"}, {"kind": "color_jitter"}, {"kind": "to_gray"}, {"kind": "equalize"},
+        {"kind": "clahe"}, {"kind": "gaussian_blur"}, {"kind": "motion_blur"}, {"kind": "gaussian_noise"},
+        {"kind": "jpeg_compression"}, {"kind": "coarse_dropout"}
     ]"#;
     let defaults: Vec<Step> = serde_json::from_str(json).unwrap();
     assert_eq!(defaults, steps(Probability::HALF));
-    let mistake = serde_json::from_str::<Step>(r#"{"type": "clahe", "tile": [4, 4]}"#).unwrap_err();
+    let mistake = serde_json::from_str::<Step>(r#"{"kind": "clahe", "tile": [4, 4]}"#).unwrap_err();
     assert!(
         mistake.to_string().contains("unknown field `tile`"),
         "{mistake}"

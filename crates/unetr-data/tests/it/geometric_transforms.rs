@@ -465,13 +465,13 @@ fn all_survive_json() {
         assert_eq!(serde_json::from_str::<Step>(&json).unwrap(), step, "{json}");
     }
     let json = r#"{"steps": [
-        {"type": "pad", "size": [64, 64], "fill_mask": 9},
-        {"type": "class_crop", "size": [64, 64], "classes": [2]},
-        {"type": "perspective", "distortion": [-0.1, 0.1], "fill_mask": 9},
-        {"type": "elastic_transform"},
-        {"type": "grid_distortion", "steps": [3, 3]},
-        {"type": "d4"},
-        {"type": "some_of", "count": [1, 1], "steps": [{"type": "center_crop", "size": [8, 8]}]}
+        {"kind": "pad", "size": [64, 64], "fill_mask": 9},
+        {"kind": "class_crop", "size": [64, 64], "classes": [2]},
+        {"kind": "perspective", "distortion": [-0.1, 0.1], "fill_mask": 9},
+        {"kind": "elastic_transform"},
+        {"kind": "grid_distortion", "steps": [3, 3]},
+        {"kind": "d4"},
+        {"kind": "some_of", "count": [1, 1], "steps": [{"kind": "center_crop", "size": [8, 8]}]}
     ]}"#;
     let expected = Compose::default()
         .then(Pad::new([64, 64], FILL))

@@ -345,10 +345,10 @@ fn pipelines_survive_json() {
 #[test]
 fn json_may_leave_defaults_out() {
     let json = r#"{"steps": [
-        {"type": "affine", "rotate": [-10, 10], "fill_mask": 255},
-        {"type": "random_resized_crop", "size": [32, 32]},
-        {"type": "random_brightness_contrast", "p": 0.25},
-        {"type": "normalize"}
+        {"kind": "affine", "rotate": [-10, 10], "fill_mask": 255},
+        {"kind": "random_resized_crop", "size": [32, 32]},
+        {"kind": "random_brightness_contrast", "p": 0.25},
+        {"kind": "normalize"}
     ]}"#;
     let expected = Compose::default()
         .then(Affine::new([-10.0, 10.0], 255))
@@ -365,19 +365,19 @@ fn json_may_leave_defaults_out() {
 fn json_with_a_mistake_is_refused() {
     let mistakes = [
         (
-            r#"{"steps": [{"type": "horizontal_flip", "p": 1.5}]}"#,
+            r#"{"steps": [{"kind": "horizontal_flip", "p": 1.5}]}"#,
             "probability 1.5",
         ),
         (
-            r#"{"steps": [{"type": "horizontal_flip", "prob": 0.5}]}"#,
+            r#"{"steps": [{"kind": "horizontal_flip", "prob": 0.5}]}"#,
             "unknown field `prob`",
         ),
         (
-            r#"{"steps": [{"type": "rotate90"}]}"#,
+            r#"{"steps": [{"kind": "rotate90"}]}"#,
             "unknown variant `rotate90`",
         ),
         (
-            r#"{"steps": [{"type": "affine", "rotate": [0, 1]}]}"#,
+            r#"{"steps": [{"kind": "affine", "rotate": [0, 1]}]}"#,
             "missing field `fill_mask`",
         ),
         (r#"{"step": []}"#, "unknown field `step`"),

@@ -1,5 +1,5 @@
 use candle_core::{DType, Device, Result, Tensor};
-use unetr_ops::{Dropout, Mode, OpError};
+use unetr_ops::{Dropout, Mode};
 
 /// Lets each sample of a batch skip a residual block at random in training, which regularises deep
 /// networks.
@@ -38,7 +38,7 @@ impl StochasticDepth {
     ///
     /// # Errors
     /// When `rate` is not in `0..1`.
-    pub fn new(rate: f64, layer: &str) -> std::result::Result<Self, OpError> {
+    pub fn new(rate: f64, layer: &str) -> Result<Self> {
         let draw = Dropout::new(rate, layer)?;
         Ok(Self { draw })
     }

@@ -45,6 +45,7 @@ pub struct Vit {
 
 /// What a [`Vit`] returns.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct VitOutput {
     /// `[batch, tokens, hidden]`: the last block's output, normalised.
     pub normed: Tensor,

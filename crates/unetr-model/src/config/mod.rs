@@ -6,4 +6,5 @@ mod validate;
 mod vit;
 
 pub use unetr::{BlockKind, DecoderConfig, NormConfig, RunningVariance, UnetrConfig, Upsampling};
+pub(crate) use validate::check_held;
 pub use vit::{PatchProjection, VitConfig};

@@ -6,6 +6,7 @@ use super::{PatchProjection, VitConfig};
 /// The normalisation after a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum NormConfig {
     /// Every channel of every image by its own statistics.
     Instance {
@@ -101,7 +102,7 @@ pub enum Upsampling {
 ///     error.to_string(),
 ///     "image size 250 is not a multiple of the patch size 16; pad or resize to 256"
 /// );
-/// # Ok::<(), unetr_model::ModelError>(())
+/// # Ok::<(), unetr_model::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

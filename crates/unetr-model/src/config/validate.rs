@@ -1,15 +1,19 @@
 use super::{NormConfig, UnetrConfig, VitConfig};
-use crate::ModelError;
+use crate::Error;
 
 /// Beyond this no size makes sense, and below it no product of sizes overflows.
 const LARGEST: usize = 1 << 15;
+
+/// The pixels of an image of 4096×4096, whose 65,536 tokens no attention is computed of any more: what a file may make
+/// others allocate is bounded.
+const MOST_PIXELS: usize = 1 << 24;
 
 impl VitConfig {
     /// Checks that the parts fit together.
     ///
     /// # Errors
     /// The first field that does not.
-    pub fn validate(&self) -> Result<(), ModelError> {
+    pub fn validate(&self) -> Result<(), Error> {
         check_sizes(&[
             ("image_size", self.image_size[0]),
             ("image_size", self.image_size[1]),
@@ -20,6 +24,14 @@ impl VitConfig {
             ("heads", self.heads),
             ("layers", self.layers),
         ])?;
+        let [height, width] = self.image_size;
+        if height * width > MOST_PIXELS {
+            return Err(Error::Setting {
+                what: "image_size",
+                found: format!("{height}x{width}"),
+                expected: "at most 16777216 pixels",
+            });
+        }
         let patch = self.patch_size;
         if let Some(found) = self
             .image_size
@@ -27,14 +39,14 @@ impl VitConfig {
             .find(|size| !size.is_multiple_of(patch))
         {
             let wanted = found.next_multiple_of(patch);
-            return Err(ModelError::ImageSize {
+            return Err(Error::ImageSize {
                 found,
                 patch,
                 wanted,
             });
         }
         if !self.hidden_size.is_multiple_of(self.heads) {
-            return Err(ModelError::Heads {
+            return Err(Error::Heads {
                 hidden: self.hidden_size,
                 heads: self.heads,
             });
@@ -52,9 +64,9 @@ impl UnetrConfig {
     ///
     /// # Errors
     /// The first field that does not.
-    pub fn validate(&self) -> Result<(), ModelError> {
+    pub fn validate(&self) -> Result<(), Error> {
         if self.patch_size != 16 {
-            return Err(ModelError::PatchSize {
+            return Err(Error::PatchSize {
                 found: self.patch_size,
             });
         }
@@ -65,16 +77,16 @@ impl UnetrConfig {
         ])?;
         if self.layers < 4 {
             let (found, expected) = (self.layers.to_string(), "4 or more: the decoder takes 4");
-            return Err(ModelError::Value {
-                field: "layers",
+            return Err(Error::Setting {
+                what: "layers",
                 found,
                 expected,
             });
         }
         if !(self.leaky_slope > 0. && self.leaky_slope.is_finite()) {
             // The backward pass reads from the sign of an output which branch it took.
-            return Err(ModelError::Value {
-                field: "leaky_slope",
+            return Err(Error::Setting {
+                what: "leaky_slope",
                 found: self.leaky_slope.to_string(),
                 expected: "a finite number above 0",
             });
@@ -82,13 +94,13 @@ impl UnetrConfig {
         self.validate_norm()
     }
 
-    fn validate_norm(&self) -> Result<(), ModelError> {
+    fn validate_norm(&self) -> Result<(), Error> {
         match self.norm {
             NormConfig::Instance { eps, .. } => check_epsilon("norm.eps", eps),
             NormConfig::Group { groups, .. } if !self.feature_size.is_multiple_of(groups) => {
                 let (found, expected) = (groups.to_string(), "a divisor of the feature size");
-                Err(ModelError::Value {
-                    field: "norm.groups",
+                Err(Error::Setting {
+                    what: "norm.groups",
                     found,
                     expected,
                 })
@@ -96,8 +108,8 @@ impl UnetrConfig {
             NormConfig::Group { eps, .. } => check_epsilon("norm.eps", eps),
             NormConfig::Batch { momentum, .. } if !(0. ..=1.).contains(&momentum) => {
                 let (found, expected) = (momentum.to_string(), "0 to 1");
-                Err(ModelError::Value {
-                    field: "norm.momentum",
+                Err(Error::Setting {
+                    what: "norm.momentum",
                     found,
                     expected,
                 })
@@ -107,13 +119,27 @@ impl UnetrConfig {
     }
 }
 
-fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), ModelError> {
+/// Checks that a file of so many numbers can hold the transformer's matrices: shapes in its header alone can be of any size,
+/// and a network of them would be allocated.
+pub(crate) fn check_held(cfg: &UnetrConfig, numbers: usize) -> Result<(), String> {
+    let [layers, hidden, mlp] =
+        [cfg.layers, cfg.hidden_size, cfg.mlp_size].map(|size| size as u128);
+    let expected = layers * (4 * hidden * hidden + 2 * hidden * mlp);
+    if expected <= numbers as u128 {
+        return Ok(());
+    }
+    Err(format!(
+        "{numbers} numbers, and the matrices of {layers} layers with hidden size {hidden} and MLP size {mlp} are {expected}"
+    ))
+}
+
+fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Error> {
     match sizes.iter().find(|(_, size)| !(1..=LARGEST).contains(size)) {
         None => Ok(()),
         Some(&(field, found)) => {
             let (found, expected) = (found.to_string(), "1 to 32768");
-            Err(ModelError::Value {
-                field,
+            Err(Error::Setting {
+                what: field,
                 found,
                 expected,
             })
@@ -121,34 +147,34 @@ fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), ModelError> {
     }
 }
 
-fn check_rate(field: &'static str, rate: f64) -> Result<(), ModelError> {
+fn check_rate(field: &'static str, rate: f64) -> Result<(), Error> {
     if (0. ..1.).contains(&rate) {
         return Ok(());
     }
-    Err(ModelError::Value {
-        field,
+    Err(Error::Setting {
+        what: field,
         found: rate.to_string(),
         expected: "at least 0 and less than 1",
     })
 }
 
-fn check_finite(field: &'static str, value: f64) -> Result<(), ModelError> {
+fn check_finite(field: &'static str, value: f64) -> Result<(), Error> {
     if value.is_finite() {
         return Ok(());
     }
-    Err(ModelError::Value {
-        field,
+    Err(Error::Setting {
+        what: field,
         found: value.to_string(),
         expected: "a finite number",
     })
 }
 
-fn check_epsilon(field: &'static str, eps: f64) -> Result<(), ModelError> {
+fn check_epsilon(field: &'static str, eps: f64) -> Result<(), Error> {
     if eps > 0. && eps.is_finite() {
         return Ok(());
     }
-    Err(ModelError::Value {
-        field,
+    Err(Error::Setting {
+        what: field,
         found: eps.to_string(),
         expected: "more than 0",
     })

@@ -4,6 +4,7 @@ use unetr_ops::Gelu;
 /// How a patch becomes a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PatchProjection {
     /// A convolution whose kernel and stride are the patch size.
     #[default]

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 use unetr_ops::Gelu;
 
+use crate::config::check_held;
 use crate::hub::Hub;
-use crate::{ModelError, Parameters, PatchProjection, UnetrConfig};
+use crate::{Error, Parameters, PatchProjection, UnetrConfig};
 use names::{Place, Scheme};
 use positions::Table;
 pub use report::EncoderReport;
@@ -69,9 +70,9 @@ impl EncoderWeights {
     ///
     /// let weights = EncoderWeights::from_pretrained("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k")?;
     /// let cfg = weights.config(&UnetrConfig::small())?;
-    /// # Ok::<(), unetr_model::ModelError>(())
+    /// # Ok::<(), unetr_model::Error>(())
     /// ```
-    pub fn from_pretrained(source: &str) -> Result<Self, ModelError> {
+    pub fn from_pretrained(source: &str) -> Result<Self, Error> {
         Hub::from_env().load_encoder(source)
     }
 
@@ -79,14 +80,14 @@ impl EncoderWeights {
     ///
     /// # Errors
     /// When the file cannot be read or is not that of a Vision Transformer.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         Self::of(crate::parameters::read_tensors(path)?, path).map_err(|error| error.in_file(path))
     }
 
-    fn of(file: HashMap<String, Tensor>, path: &Path) -> Result<Self, ModelError> {
+    fn of(file: HashMap<String, Tensor>, path: &Path) -> Result<Self, Error> {
         let Some(scheme) = Scheme::of(file.keys().map(String::as_str)) else {
-            return Err(ModelError::Encoder(
+            return Err(Error::Encoder(
                 "no patch embedding of a Vision Transformer, expected `patch_embed.proj.weight` (timm) or \
                  `embeddings.patch_embeddings.projection.weight` (transformers)"
                     .to_owned(),
@@ -104,7 +105,8 @@ impl EncoderWeights {
                 }
                 Place::Positions => positions = Some(tensor),
                 Place::Tokens => {
-                    prefix += tensor.dims().iter().rev().nth(1).copied().unwrap_or(1);
+                    let tokens = tensor.dims().iter().rev().nth(1).copied();
+                    prefix = tokens.unwrap_or(1).saturating_add(prefix);
                     left_out.push(name);
                 }
                 Place::Nowhere => left_out.push(name),
@@ -112,7 +114,7 @@ impl EncoderWeights {
         }
         for (name, parts) in thirds {
             let [Some(query), Some(key), Some(value)] = parts else {
-                return Err(ModelError::MissingParameter { name });
+                return Err(Error::MissingParameter { name });
             };
             tensors.insert(name, Tensor::cat(&[query, key, value], 0)?);
         }
@@ -141,27 +143,35 @@ impl EncoderWeights {
     ///
     /// # Errors
     /// When the network cannot have such an encoder: its decoder needs patches of 16×16 pixels and four blocks.
-    pub fn config(&self, base: &UnetrConfig) -> Result<UnetrConfig, ModelError> {
+    pub fn config(&self, base: &UnetrConfig) -> Result<UnetrConfig, Error> {
         let cfg = self.shaped(base).and_then(|cfg| {
             cfg.validate()?;
+            let numbers = self.tensors.values().map(Tensor::elem_count).sum();
+            check_held(&cfg, numbers).map_err(Error::Encoder)?;
             Ok(cfg)
         });
         cfg.map_err(|error| error.in_file(&self.path))
     }
 
-    fn shaped(&self, base: &UnetrConfig) -> Result<UnetrConfig, ModelError> {
+    fn shaped(&self, base: &UnetrConfig) -> Result<UnetrConfig, Error> {
         let shape = |name: &str| {
             self.tensors
                 .get(name)
                 .map(|tensor| tensor.dims().to_vec())
-                .ok_or_else(|| ModelError::MissingParameter {
+                .ok_or_else(|| Error::MissingParameter {
                     name: name.to_owned(),
                 })
         };
         let patches = shape(PATCHES)?;
         let &[hidden, channels, patch_size, _] = patches.as_slice() else {
-            return Err(ModelError::Encoder(format!(
+            return Err(Error::Encoder(format!(
                 "patch embedding of shape {patches:?}, expected [hidden, channels, patch, patch]"
+            )));
+        };
+        let mlp = shape("vit.blocks.0.mlp.linear1.weight")?;
+        let &[mlp_size, _] = mlp.as_slice() else {
+            return Err(Error::Encoder(format!(
+                "first layer of the MLP of shape {mlp:?}, expected [mlp, hidden]"
             )));
         };
         let block = |name: &String| {
@@ -173,12 +183,12 @@ impl EncoderWeights {
         Ok(UnetrConfig {
             in_channels: channels,
             hidden_size: hidden,
-            mlp_size: shape("vit.blocks.0.mlp.linear1.weight")?[0],
+            mlp_size,
             heads: match hidden % 64 {
                 0 => hidden / 64,
                 _ => base.heads,
             },
-            layers: blocks.map_or(0, |last| last + 1),
+            layers: blocks.map_or(0, |last| last.saturating_add(1)),
             patch_size,
             layer_scale: has("vit.blocks.0.ls1.gamma").then_some(1.),
             gelu: Gelu::Erf,
@@ -202,8 +212,8 @@ impl EncoderWeights {
         &self,
         parameters: &Parameters,
         cfg: &UnetrConfig,
-    ) -> Result<EncoderReport, ModelError> {
-        let in_file = |error: ModelError| error.in_file(&self.path);
+    ) -> Result<EncoderReport, Error> {
+        let in_file = |error: Error| error.in_file(&self.path);
         let grid = cfg.vit().grid();
         let positions = self.positions.resampled(grid).map_err(in_file)?;
         let mut tensors = self.tensors.clone();
@@ -218,11 +228,11 @@ impl EncoderWeights {
                     kept.push(name);
                     continue;
                 }
-                return Err(in_file(ModelError::MissingParameter { name }));
+                return Err(in_file(Error::MissingParameter { name }));
             };
             if tensor.shape() != var.shape() {
                 let (found, expected) = (tensor.dims().to_vec(), var.dims().to_vec());
-                return Err(in_file(ModelError::ParameterShape {
+                return Err(in_file(Error::ParameterShape {
                     name,
                     found,
                     expected,

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use crate::ModelError;
+use crate::Error;
 
 /// The position embeddings of a file.
 #[derive(Debug)]
@@ -20,12 +20,12 @@ impl Table {
     pub(super) fn new(
         embeddings: Option<Tensor>,
         prefix: usize,
-    ) -> std::result::Result<Self, ModelError> {
+    ) -> std::result::Result<Self, Error> {
         let tokens = match embeddings.as_ref().map(Tensor::dims) {
-            Some(&[1, tokens, _]) => tokens,
+            Some(&[1, tokens, hidden]) if hidden > 0 => tokens,
             found => {
                 let found = found.map_or("none".to_owned(), |dims| format!("{dims:?}"));
-                return Err(ModelError::Encoder(format!(
+                return Err(Error::Encoder(format!(
                     "position embeddings: {found}, expected [1, tokens, hidden]"
                 )));
             }
@@ -37,7 +37,7 @@ impl Table {
             (side > 0 && side * side == patches).then_some((others, side))
         });
         let (Some(embeddings), Some((others, side))) = (embeddings, square) else {
-            return Err(ModelError::Encoder(format!(
+            return Err(Error::Encoder(format!(
                 "{tokens} position embeddings, expected those of a square of patches and of up to {} tokens before \
                  them; the rows and columns of another grid cannot be told from their number",
                 prefix.max(2)
@@ -54,7 +54,7 @@ impl Table {
     }
 
     /// The embeddings on another grid, `[1, rows · columns, hidden]`, f64.
-    pub(super) fn resampled(&self, grid: [usize; 2]) -> std::result::Result<Tensor, ModelError> {
+    pub(super) fn resampled(&self, grid: [usize; 2]) -> std::result::Result<Tensor, Error> {
         Ok(resample(&self.patches, self.side, grid)?)
     }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 
 /// What became of the weights of an encoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EncoderReport {
     /// Parameters that were set.
     pub loaded: usize,

@@ -109,7 +109,10 @@ fn three(json: &Value) -> Option<[f32; 3]> {
         .iter()
         .map(|number| Some(number.as_f64()? as f32));
     let numbers: [f32; 3] = numbers.collect::<Option<Vec<_>>>()?.try_into().ok()?;
-    Some(numbers)
+    numbers
+        .iter()
+        .all(|number| number.is_finite())
+        .then_some(numbers)
 }
 
 #[cfg(test)]

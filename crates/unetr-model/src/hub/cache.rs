@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "hub")]
+use super::failure::Failure;
 use super::id::Id;
 
 /// A repository's folder in the cache.
@@ -18,6 +20,12 @@ pub(super) struct Snapshot {
     repository: PathBuf,
 }
 
+/// Whether this is a commit in full. No other name becomes a part of a path, whoever says that it is one.
+pub(super) fn is_commit(name: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.len() == 40 && name.bytes().all(is_digit)
+}
+
 impl RepositoryCache {
     pub(super) fn new(cache: &Path, id: &Id) -> Self {
         let name = format!("models--{}", id.repository.replace('/', "--"));
@@ -29,13 +37,36 @@ impl RepositoryCache {
 
     /// The commit that the cache knows for the revision, which may be a commit itself.
     pub(super) fn snapshot(&self) -> Option<Snapshot> {
-        let commit = std::fs::read_to_string(self.folder.join("refs").join(&self.revision));
-        let commit = commit.map_or(self.revision.clone(), |commit| commit.trim().to_owned());
-        let snapshot = Snapshot {
+        let commit = if is_commit(&self.revision) {
+            self.revision.clone()
+        } else {
+            let noted = std::fs::read_to_string(self.reference()).ok()?;
+            noted.trim().to_owned()
+        };
+        let snapshot = is_commit(&commit).then(|| self.at(commit))?;
+        snapshot.path().is_dir().then_some(snapshot)
+    }
+
+    /// The files of a commit.
+    pub(super) fn at(&self, commit: String) -> Snapshot {
+        Snapshot {
             commit,
             repository: self.folder.clone(),
-        };
-        snapshot.path().is_dir().then_some(snapshot)
+        }
+    }
+
+    /// Notes the commit of the revision, as `huggingface_hub` does. It writes in place too: what a crash leaves of 40
+    /// digits is no commit, and the hub is asked again.
+    #[cfg(feature = "hub")]
+    pub(super) fn note_commit(&self, commit: &str) -> Result<(), Failure> {
+        let path = self.reference();
+        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let written = folder.and_then(|()| std::fs::write(&path, commit));
+        written.map_err(Failure::disk(&path))
+    }
+
+    fn reference(&self) -> PathBuf {
+        self.folder.join("refs").join(&self.revision)
     }
 }
 
@@ -48,8 +79,12 @@ impl Snapshot {
         self.path()
     }
 
+    pub(super) fn file(&self, file: &str) -> PathBuf {
+        self.path().join(file)
+    }
+
     pub(super) fn has(&self, file: &str) -> bool {
-        self.path().join(file).is_file()
+        self.file(file).is_file()
     }
 
     /// Whether it was noted that the repository has no such file.
@@ -68,5 +103,30 @@ impl Snapshot {
     fn note(&self, file: &str) -> PathBuf {
         let folder = self.repository.join(".no_exist").join(&self.commit);
         folder.join(file)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_commits_are_taken_from_refs() {
+        let folder = tempfile::tempdir().unwrap();
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let cache = RepositoryCache::new(folder.path(), &Id::parse("a/b").unwrap());
+        let repository = folder.path().join("models--a--b");
+        std::fs::create_dir_all(repository.join("snapshots").join(commit)).unwrap();
+        std::fs::create_dir_all(repository.join("refs")).unwrap();
+        let noted = |text: &str| {
+            std::fs::write(repository.join("refs/main"), text).unwrap();
+            cache.snapshot().map(|snapshot| snapshot.commit)
+        };
+        assert_eq!(noted(commit).as_deref(), Some(commit));
+        assert_eq!(noted(&format!("{commit}\n")).as_deref(), Some(commit));
+        for text in ["", ".", "../..", "/", &commit[1..], &commit.to_uppercase()] {
+            assert_eq!(noted(text), None, "{text}");
+        }
     }
 }

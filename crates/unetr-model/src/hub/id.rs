@@ -17,7 +17,8 @@ impl Id {
         let (repository, revision) = source.split_once('@').unwrap_or((source, MAIN));
         let (owner, name) = repository.split_once('/')?;
         // Names become parts of paths.
-        let is_id = is_name(owner) && is_name(name) && revision.split('/').all(is_name);
+        let is_repository = [owner, name].into_iter().all(is_repository_name);
+        let is_id = is_repository && revision.split('/').all(is_name);
         is_id.then(|| Self {
             repository: repository.to_owned(),
             revision: revision.to_owned(),
@@ -52,7 +53,16 @@ impl fmt::Display for Id {
 
 fn is_name(part: &str) -> bool {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    !part.starts_with('.') && !part.is_empty() && part.chars().all(is_plain)
+    let is_odd = part.is_empty() || part.starts_with('.') || part.contains("..");
+    !is_odd && part.chars().all(is_plain)
+}
+
+/// In the cache `--` stands between owner and name: with more of them two repositories would share a folder. The hub
+/// has no such names either.
+fn is_repository_name(part: &str) -> bool {
+    let ends = ['-', '.'];
+    let is_odd = part.contains("--") || part.starts_with(ends) || part.ends_with(ends);
+    !is_odd && is_name(part)
 }
 
 #[cfg(test)]
@@ -66,9 +76,11 @@ mod tests {
         let timm = "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k";
         assert_eq!(id(timm), parts(timm, "main"));
         assert_eq!(id("a/b@refs/pr/1"), parts("a/b", "refs/pr/1"));
+        assert_eq!(id("a-b/c.d_e@x--y"), parts("a-b/c.d_e", "x--y"));
         for source in [
             "", "name", "/", "a/", "/b", "a/b/c", "../b", "a/..", "./a", "a/b@", "a/b@../c",
-            "C:\\a", "a b/c", "a/b@/c", "a/b@c@d",
+            "C:\\a", "a b/c", "a/b@/c", "a/b@c@d", "a--b/c", "a/b--c", "a-/b", "a/-b", "a..b/c",
+            "a/b..", "a/b.", "a/b@c..d",
         ] {
             assert_eq!(id(source), None, "{source}");
         }

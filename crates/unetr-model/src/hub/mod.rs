@@ -7,11 +7,18 @@
 //!
 //! Source: <https://huggingface.co/docs/huggingface_hub/guides/manage-cache>
 
+#[cfg(feature = "hub")]
+mod address;
 mod cache;
 #[cfg(feature = "hub")]
 mod download;
 mod environment;
+mod failure;
 mod id;
+#[cfg(feature = "hub")]
+mod part;
+#[cfg(feature = "hub")]
+mod progress;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,8 +26,9 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use crate::pretrained::{CONFIG, WEIGHTS};
-use crate::{EncoderWeights, ModelError, Parameters, Unetr};
+use crate::{EncoderWeights, Error, Parameters, Unetr};
 use cache::{RepositoryCache, Snapshot};
+use failure::Failure;
 use id::Id;
 
 const ENDPOINT: &str = "https://huggingface.co";
@@ -29,7 +37,7 @@ const ENDPOINT: &str = "https://huggingface.co";
 ///
 /// # Errors
 /// As [`Hub::locate`].
-pub fn locate(source: &str, required: &[&str], optional: &[&str]) -> Result<PathBuf, ModelError> {
+pub fn locate(source: &str, required: &[&str], optional: &[&str]) -> Result<PathBuf, Error> {
     Hub::from_env().locate(source, required, optional)
 }
 
@@ -47,7 +55,7 @@ pub fn locate(source: &str, required: &[&str], optional: &[&str]) -> Result<Path
 /// // Anything else is an id.
 /// let error = hub.locate("owner/name@v1", &["config.json"], &[]).unwrap_err();
 /// assert!(error.to_string().contains("/owner/name/resolve/v1/config.json"));
-/// # Ok::<(), unetr_model::ModelError>(())
+/// # Ok::<(), unetr_model::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Hub {
@@ -71,9 +79,9 @@ impl Hub {
     }
 
     /// The settings that `huggingface_hub` reads from the environment: the cache is `HF_HUB_CACHE`, or else `hub`
-    /// below `HF_HOME`, which is `~/.cache/huggingface` if not set; `HF_ENDPOINT` is the address of another hub;
-    /// with `HF_HUB_OFFLINE=1` nothing is downloaded; `HF_TOKEN`, or the file that `hf auth login` wrote, opens
-    /// private repositories.
+    /// below `HF_HOME`, which is `~/.cache/huggingface` if not set; `HF_ENDPOINT` is the address of another hub, as in
+    /// [`with_endpoint`](Self::with_endpoint); with `HF_HUB_OFFLINE=1` nothing is downloaded; `HF_TOKEN`, or the file
+    /// that `hf auth login` wrote, opens private repositories. The token is told to that address alone.
     ///
     /// Source: <https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables>
     pub fn from_env() -> Self {
@@ -81,7 +89,7 @@ impl Hub {
         Self::of_variables(variable, std::env::home_dir())
     }
 
-    /// Another hub's address with the same cache.
+    /// Another hub's address with the same cache: one by https, or by http on this machine.
     #[must_use]
     pub fn with_endpoint(self, endpoint: impl Into<String>) -> Self {
         let endpoint = endpoint.into().trim_end_matches('/').to_owned();
@@ -101,8 +109,8 @@ impl Hub {
     /// `owner/name@revision`.
     ///
     /// A folder is taken as it is. Of a repository, all `required` files are in the folder afterwards, and those
-    /// `optional` ones that the repository has and that could be downloaded. A bar on the terminal shows how far a
-    /// download is.
+    /// `optional` ones that the repository has and that could be downloaded. A file has 16 GiB at most. A line on the
+    /// terminal shows how far a download is.
     ///
     /// # Errors
     /// When `source` is neither, or when a required file is not in the cache and cannot be downloaded; the error
@@ -112,31 +120,31 @@ impl Hub {
         source: &str,
         required: &[&str],
         optional: &[&str],
-    ) -> Result<PathBuf, ModelError> {
+    ) -> Result<PathBuf, Error> {
         if Path::new(source).is_dir() {
             return Ok(source.into());
         }
-        let id = Id::parse(source).ok_or_else(|| ModelError::Source {
+        let id = Id::parse(source).ok_or_else(|| Error::Source {
             name: source.to_owned(),
             files: required.join(" and "),
         })?;
         let cache = RepositoryCache::new(&self.cache, &id);
+        let mut snapshot = cache.snapshot();
         for file in required {
-            let snapshot = cache.snapshot();
             if !snapshot.as_ref().is_some_and(|folder| folder.has(file)) {
-                self.fetch(&id, snapshot.as_ref(), file)
-                    .map_err(|failure| self.error(&id, required, &failure))?;
+                let fetched = self.fetch(&cache, &id, snapshot.as_ref(), file);
+                snapshot = Some(fetched.map_err(|failure| self.error(&id, required, &failure))?);
             }
         }
-        let Some(snapshot) = cache.snapshot() else {
+        let Some(snapshot) = snapshot else {
             return Err(self.error(&id, required, &Failure::Empty));
         };
         for file in optional {
             if snapshot.has(file) || snapshot.is_known_to_lack(file) {
                 continue;
             }
-            match self.fetch(&id, Some(&snapshot), file) {
-                Ok(()) => {}
+            match self.fetch(&cache, &id, Some(&snapshot), file) {
+                Ok(_) => {}
                 Err(Failure::Status { status: 404, .. }) => snapshot.note_lack(file),
                 // Without a connection the others would fail too, each after a while.
                 Err(_) => break,
@@ -149,11 +157,7 @@ impl Hub {
     ///
     /// # Errors
     /// As [`locate`](Self::locate) and [`Unetr::load`].
-    pub fn load_unetr(
-        &self,
-        source: &str,
-        device: &Device,
-    ) -> Result<(Unetr, Parameters), ModelError> {
+    pub fn load_unetr(&self, source: &str, device: &Device) -> Result<(Unetr, Parameters), Error> {
         Unetr::load(self.locate(source, &[CONFIG, WEIGHTS], &[])?, device)
     }
 
@@ -161,7 +165,7 @@ impl Hub {
     ///
     /// # Errors
     /// As [`locate`](Self::locate) and [`EncoderWeights::open`].
-    pub fn load_encoder(&self, source: &str) -> Result<EncoderWeights, ModelError> {
+    pub fn load_encoder(&self, source: &str) -> Result<EncoderWeights, Error> {
         const PICKLE: &str = "pytorch_model.bin";
         const BESIDE: [&str; 2] = ["preprocessor_config.json", CONFIG];
         if Path::new(source).is_file() {
@@ -187,59 +191,42 @@ impl Hub {
         not(feature = "hub"),
         allow(unused_variables, reason = "nothing is downloaded then")
     )]
-    fn fetch(&self, id: &Id, snapshot: Option<&Snapshot>, file: &str) -> Result<(), Failure> {
+    fn fetch(
+        &self,
+        cache: &RepositoryCache,
+        id: &Id,
+        snapshot: Option<&Snapshot>,
+        file: &str,
+    ) -> Result<Snapshot, Failure> {
         if self.offline {
             return Err(Failure::Offline);
         }
         #[cfg(feature = "hub")]
         return match snapshot {
             // All files are of one commit.
-            Some(snapshot) => download::file(self, &id.at(&snapshot.commit), file),
-            None => download::file(self, id, file),
+            Some(snapshot) => download::file(self, cache, &id.at(&snapshot.commit), file),
+            None => download::file(self, cache, id, file),
         };
         #[cfg(not(feature = "hub"))]
         Err(Failure::FeatureOff)
     }
 
-    fn error(&self, id: &Id, files: &[&str], failure: &Failure) -> ModelError {
+    fn error(&self, id: &Id, files: &[&str], failure: &Failure) -> Error {
         let urls = match failure {
-            // There is none by hand either.
-            Failure::Status { status: 404, .. } => Vec::new(),
+            // There is none by hand either, or none to be trusted.
+            Failure::Status { status: 404, .. } | Failure::Endpoint { .. } => Vec::new(),
             _ => files
                 .iter()
                 .map(|file| id.url(&self.endpoint, file))
                 .collect(),
         };
-        ModelError::Hub {
+        Error::Hub {
             id: id.to_string(),
             cache: self.cache.clone(),
             reason: failure.to_string(),
             urls,
         }
     }
-}
-
-/// Why a file was not downloaded, and what to do.
-#[derive(Debug, thiserror::Error)]
-#[cfg_attr(
-    not(feature = "hub"),
-    allow(dead_code, reason = "nothing is downloaded then")
-)]
-enum Failure {
-    #[error("nothing is downloaded while `HF_HUB_OFFLINE` is set; unset it")]
-    Offline,
-    #[cfg(not(feature = "hub"))]
-    #[error("nothing is downloaded without the feature `hub` of unetr-model; turn it on")]
-    FeatureOff,
-    #[error("no file was asked for")]
-    Empty,
-    #[error(
-        "{url} gave status {status}; check the name, the revision and that the repository has the file, or set \
-         `HF_TOKEN` if it is private"
-    )]
-    Status { url: String, status: u16 },
-    #[error("{url} could not be downloaded ({reason}); try again")]
-    Other { url: String, reason: String },
 }
 
 /// Without the token.

@@ -43,7 +43,7 @@ pub enum Bias {
 
 impl Bias {
     /// What a configuration's `true` and `false` mean.
-    pub fn from_config(learned: bool) -> Self {
+    pub(crate) fn from_config(learned: bool) -> Self {
         if learned { Self::Learned } else { Self::None }
     }
 

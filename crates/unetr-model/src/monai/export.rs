@@ -5,9 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use unetr_ops::Gelu;
 
 use crate::parameters::write_tensors;
-use crate::{
-    BlockKind, ModelError, NormConfig, Parameters, PatchProjection, UnetrConfig, Upsampling,
-};
+use crate::{BlockKind, Error, NormConfig, Parameters, PatchProjection, UnetrConfig, Upsampling};
 
 const AUXILIARY: &str = "auxiliary_heads.";
 
@@ -22,7 +20,7 @@ const AUXILIARY: &str = "auxiliary_heads.";
 pub fn state_dict(
     cfg: &UnetrConfig,
     parameters: &Parameters,
-) -> Result<BTreeMap<String, Tensor>, ModelError> {
+) -> Result<BTreeMap<String, Tensor>, Error> {
     check(cfg)?;
     let mut tensors = BTreeMap::new();
     for (name, var) in parameters.variables() {
@@ -57,7 +55,7 @@ pub fn save(
     cfg: &UnetrConfig,
     parameters: &Parameters,
     path: impl AsRef<Path>,
-) -> Result<(), ModelError> {
+) -> Result<(), Error> {
     write_tensors(path.as_ref(), state_dict(cfg, parameters)?)
 }
 
@@ -78,9 +76,9 @@ pub fn save(
 ///     "MONAI's UNETR cannot have gelu Tanh (only Erf), layer_norm_eps 1e-6 (only 1e-5), transposed_bias true \
 ///      (only false); export a network that was trained from `UnetrConfig::monai`"
 /// );
-/// # Ok::<(), unetr_model::ModelError>(())
+/// # Ok::<(), unetr_model::Error>(())
 /// ```
-pub fn constructor(cfg: &UnetrConfig) -> Result<String, ModelError> {
+pub fn constructor(cfg: &UnetrConfig) -> Result<String, Error> {
     check(cfg)?;
     let [height, width] = cfg.image_size;
     let projection = match cfg.patch_projection {
@@ -133,7 +131,7 @@ fn python(value: bool) -> String {
 }
 
 /// That MONAI's network can compute what this one does.
-fn check(cfg: &UnetrConfig) -> Result<(), ModelError> {
+fn check(cfg: &UnetrConfig) -> Result<(), Error> {
     cfg.validate()?;
     let monai = UnetrConfig::monai(cfg.in_channels, cfg.classes, cfg.image_size);
     let gelu = |gelu: Gelu| format!("{gelu:?}");
@@ -169,7 +167,7 @@ fn check(cfg: &UnetrConfig) -> Result<(), ModelError> {
     .collect();
     match settings.as_slice() {
         [] => Ok(()),
-        settings => Err(ModelError::MonaiSettings {
+        settings => Err(Error::MonaiSettings {
             settings: settings.to_vec(),
         }),
     }

@@ -3,8 +3,9 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
+use crate::config::check_held;
 use crate::parameters::read_tensors;
-use crate::{BlockKind, ModelError, NormConfig, PatchProjection, UnetrConfig, Upsampling};
+use crate::{BlockKind, Error, NormConfig, PatchProjection, UnetrConfig, Upsampling};
 
 /// [`config_of`] of a file, safetensors or a checkpoint of PyTorch.
 ///
@@ -14,7 +15,7 @@ pub fn config(
     weights: impl AsRef<Path>,
     image_size: [usize; 2],
     heads: usize,
-) -> Result<UnetrConfig, ModelError> {
+) -> Result<UnetrConfig, Error> {
     let path = weights.as_ref();
     config_of(&read_tensors(path)?, image_size, heads).map_err(|error| error.in_file(path))
 }
@@ -33,7 +34,7 @@ pub fn config_of(
     tensors: &HashMap<String, Tensor>,
     image_size: [usize; 2],
     heads: usize,
-) -> Result<UnetrConfig, ModelError> {
+) -> Result<UnetrConfig, Error> {
     const CONVOLUTION: &str = "vit.patch_embedding.patch_embeddings.weight";
     let has = |name: &str| tensors.contains_key(name);
     let [feature_size, in_channels, ..] = shape::<4>(tensors, "encoder1.layer.conv1.conv.weight")?;
@@ -64,7 +65,7 @@ pub fn config_of(
         hidden_size,
         mlp_size,
         heads,
-        layers: last + 1,
+        layers: last.saturating_add(1),
         patch_projection,
         norm,
         qkv_bias: has("vit.blocks.0.attn.qkv.bias"),
@@ -79,10 +80,12 @@ pub fn config_of(
         ..UnetrConfig::monai(in_channels, classes, image_size)
     };
     cfg.validate()?;
+    let numbers = tensors.values().map(Tensor::elem_count).sum();
+    check_held(&cfg, numbers).map_err(Error::MonaiWeights)?;
     let expected = cfg.vit().tokens();
     if patches != expected {
         let [height, width] = image_size;
-        return Err(ModelError::MonaiWeights(format!(
+        return Err(Error::MonaiWeights(format!(
             "position embeddings of {patches} patches, expected {expected} for images of {height}x{width} pixels; give \
              the image size of the training"
         )));
@@ -93,11 +96,11 @@ pub fn config_of(
 fn shape<const RANK: usize>(
     tensors: &HashMap<String, Tensor>,
     name: &str,
-) -> Result<[usize; RANK], ModelError> {
+) -> Result<[usize; RANK], Error> {
     let found = tensors.get(name).map(Tensor::dims);
     found.and_then(|dims| dims.try_into().ok()).ok_or_else(|| {
         let found = found.map_or("is missing".to_owned(), |dims| format!("has shape {dims:?}"));
-        ModelError::MonaiWeights(format!(
+        Error::MonaiWeights(format!(
             "`{name}` {found}, expected {RANK} dimensions as in the `state_dict` of a UNETR of MONAI with \
              `spatial_dims=2`"
         ))

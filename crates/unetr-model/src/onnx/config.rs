@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelError, PixelStatistics};
+use crate::{Error, PixelStatistics};
 
 /// What an ONNX graph takes and gives.
 ///
@@ -30,6 +30,7 @@ pub struct OnnxConfig {
 /// The input of an ONNX graph, named `images`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum OnnxInput {
     /// `[batch, channels, height, width]`, f32: what the network takes, normalised as in training.
     #[default]
@@ -55,6 +56,7 @@ impl OnnxInput {
 /// The output of an ONNX graph, named as its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OnnxOutput {
     /// `logits` `[batch, classes, height, width]`, f32: what the network gives.
     #[default]
@@ -71,12 +73,12 @@ impl OnnxConfig {
     /// # Errors
     /// When pixels of three channels cannot be its input, or their statistics are not finite or the
     /// deviations not above 0.
-    pub fn validate(&self, channels: usize) -> Result<(), ModelError> {
+    pub fn validate(&self, channels: usize) -> Result<(), Error> {
         let OnnxInput::Pixels { mean, std } = &self.input else {
             return Ok(());
         };
-        let value = |field, found: String, expected| ModelError::Value {
-            field,
+        let value = |field, found: String, expected| Error::Setting {
+            what: field,
             found,
             expected,
         };

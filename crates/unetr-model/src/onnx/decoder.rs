@@ -3,7 +3,7 @@
 use super::graph::Value;
 use super::layers::{conv, conv_transpose, leaky_relu, norm};
 use super::scope::{Attribute, Scope};
-use crate::{Bias, BlockKind, DecoderConfig, ModelError, Upsampling};
+use crate::{Bias, BlockKind, DecoderConfig, Error, Upsampling};
 
 /// `UnetBlock` at stride 1.
 pub(super) fn unet_block(
@@ -11,7 +11,7 @@ pub(super) fn unet_block(
     xs: &Value,
     outputs: usize,
     cfg: &DecoderConfig,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let ys = conv_norm(&mut scope, 1, xs, outputs, 3, cfg)?;
     let ys = leaky_relu(&mut scope, &ys, cfg.leaky_slope);
     let ys = conv_norm(&mut scope, 2, &ys, outputs, 3, cfg)?;
@@ -37,7 +37,7 @@ fn conv_norm(
     outputs: usize,
     kernel: usize,
     cfg: &DecoderConfig,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let conv_scope = scope.pp(&format!("conv{i}.conv"));
     let ys = conv(conv_scope, xs, outputs, kernel, Bias::None)?;
     norm(scope.pp(&format!("norm{i}")), &ys, cfg.norm)
@@ -50,7 +50,7 @@ pub(super) fn pr_up_block(
     outputs: usize,
     stages: usize,
     cfg: &DecoderConfig,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let bias = Bias::from_config(cfg.transposed_bias);
     let mut xs = conv_transpose(scope.pp("transp_conv_init.conv"), xs, outputs, bias)?;
     for i in 0..stages {
@@ -72,7 +72,7 @@ pub(super) fn up_block(
     xs: &Value,
     skip: &Value,
     cfg: &DecoderConfig,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let [outputs, height, width] = skip.sizes();
     let bias = Bias::from_config(cfg.transposed_bias);
     let xs = conv_transpose(scope.pp("transp_conv.conv"), xs, outputs, bias)?;

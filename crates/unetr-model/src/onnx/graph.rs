@@ -6,7 +6,7 @@ use super::proto::{
     self, Dimension, Node, Size, TensorShape, TensorType, Type, ValueInfo, element,
 };
 use super::scope::Scope;
-use crate::{ModelError, Parameters};
+use crate::{Error, Parameters};
 
 /// A tensor of the graph.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Numbers of the file in f32, unless it has some of that name.
-    pub(super) fn numbers(&mut self, name: String, values: &Tensor) -> Result<Value, ModelError> {
+    pub(super) fn numbers(&mut self, name: String, values: &Tensor) -> Result<Value, Error> {
         let dims = values.dims().to_vec();
         if self.names.insert(name.clone()) {
             let values = values.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;

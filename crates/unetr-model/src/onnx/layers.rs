@@ -4,7 +4,7 @@ use unetr_ops::Gelu;
 
 use super::graph::Value;
 use super::scope::{Attribute, Scope};
-use crate::{Bias, ModelError, NormConfig};
+use crate::{Bias, Error, NormConfig};
 
 /// A fully connected layer over the last dimension of tokens.
 pub(super) fn linear(
@@ -12,7 +12,7 @@ pub(super) fn linear(
     xs: &Value,
     outputs: usize,
     bias: Bias,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let [tokens, inputs] = xs.sizes();
     let weight = scope.matrix("weight", [outputs, inputs])?;
     let ys = scope.node("MatMul", &[xs, &weight], &[], &[tokens, outputs]);
@@ -32,7 +32,7 @@ pub(super) fn conv(
     outputs: usize,
     kernel: usize,
     bias: Bias,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let [inputs, height, width] = xs.sizes();
     let weight = scope.parameter("weight", &[outputs, inputs, kernel, kernel])?;
     let bias = learned(&mut scope, bias, outputs)?;
@@ -51,7 +51,7 @@ pub(super) fn patch_conv(
     xs: &Value,
     outputs: usize,
     patch: usize,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let [inputs, height, width] = xs.sizes();
     let weight = scope.parameter("weight", &[outputs, inputs, patch, patch])?;
     let bias = scope.parameter("bias", &[outputs])?;
@@ -70,7 +70,7 @@ pub(super) fn conv_transpose(
     xs: &Value,
     outputs: usize,
     bias: Bias,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let [inputs, height, width] = xs.sizes();
     let weight = scope.parameter("weight", &[inputs, outputs, 2, 2])?;
     let bias = learned(&mut scope, bias, outputs)?;
@@ -83,11 +83,7 @@ pub(super) fn conv_transpose(
     Ok(scope.node("ConvTranspose", &inputs, &attributes, &dims))
 }
 
-fn learned(
-    scope: &mut Scope<'_, '_>,
-    bias: Bias,
-    outputs: usize,
-) -> Result<Option<Value>, ModelError> {
+fn learned(scope: &mut Scope<'_, '_>, bias: Bias, outputs: usize) -> Result<Option<Value>, Error> {
     match bias {
         Bias::Learned => scope.parameter("bias", &[outputs]).map(Some),
         Bias::None => Ok(None),
@@ -95,11 +91,7 @@ fn learned(
 }
 
 /// A layer normalisation of tokens.
-pub(super) fn layer_norm(
-    mut scope: Scope<'_, '_>,
-    xs: &Value,
-    eps: f64,
-) -> Result<Value, ModelError> {
+pub(super) fn layer_norm(mut scope: Scope<'_, '_>, xs: &Value, eps: f64) -> Result<Value, Error> {
     let [tokens, size] = xs.sizes();
     let weight = scope.parameter("weight", &[size])?;
     let bias = scope.parameter("bias", &[size])?;
@@ -112,11 +104,7 @@ pub(super) fn layer_norm(
 }
 
 /// The normalisation of a map.
-pub(super) fn norm(
-    mut scope: Scope<'_, '_>,
-    xs: &Value,
-    cfg: NormConfig,
-) -> Result<Value, ModelError> {
+pub(super) fn norm(mut scope: Scope<'_, '_>, xs: &Value, cfg: NormConfig) -> Result<Value, Error> {
     let [channels, height, width] = xs.sizes();
     let dims = [channels, height, width];
     match cfg {
@@ -175,11 +163,7 @@ pub(super) fn leaky_relu(scope: &mut Scope<'_, '_>, xs: &Value, slope: f64) -> V
 }
 
 /// A GELU, written as the runtimes that have it as one operation recognise it.
-pub(super) fn gelu(
-    scope: &mut Scope<'_, '_>,
-    xs: &Value,
-    formula: Gelu,
-) -> Result<Value, ModelError> {
+pub(super) fn gelu(scope: &mut Scope<'_, '_>, xs: &Value, formula: Gelu) -> Result<Value, Error> {
     use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, SQRT_2};
     let bent = match formula {
         Gelu::Erf => {

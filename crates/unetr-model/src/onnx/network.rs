@@ -7,14 +7,14 @@ use super::layers::conv;
 use super::proto::{self, element};
 use super::scope::Attribute;
 use super::vit::vit;
-use crate::{Bias, ModelError, Parameters, UnetrConfig};
+use crate::{Bias, Error, Parameters, UnetrConfig};
 
 /// The graph of a network with these parameters.
 pub(super) fn network(
     cfg: &UnetrConfig,
     parameters: &Parameters,
     options: &OnnxConfig,
-) -> Result<proto::Graph, ModelError> {
+) -> Result<proto::Graph, Error> {
     let mut graph = Graph::new(parameters);
     let images = input(&mut graph, cfg, &options.input)?;
     let logits = unetr(&mut graph, &images, cfg)?;
@@ -22,7 +22,7 @@ pub(super) fn network(
     Ok(graph.finish())
 }
 
-fn unetr(graph: &mut Graph<'_>, images: &Value, cfg: &UnetrConfig) -> Result<Value, ModelError> {
+fn unetr(graph: &mut Graph<'_>, images: &Value, cfg: &UnetrConfig) -> Result<Value, Error> {
     let (feature, decoder) = (cfg.feature_size, cfg.decoder());
     let mut scope = graph.root();
     let (hidden_states, normed) = vit(scope.pp("vit"), images, &cfg.vit())?;
@@ -53,7 +53,7 @@ fn unetr(graph: &mut Graph<'_>, images: &Value, cfg: &UnetrConfig) -> Result<Val
 }
 
 /// The images as the network takes them.
-fn input(graph: &mut Graph<'_>, cfg: &UnetrConfig, input: &OnnxInput) -> Result<Value, ModelError> {
+fn input(graph: &mut Graph<'_>, cfg: &UnetrConfig, input: &OnnxInput) -> Result<Value, Error> {
     let (channels, [height, width]) = (cfg.in_channels, cfg.image_size);
     match input {
         OnnxInput::Normalized => {

@@ -1,13 +1,12 @@
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use prost::Message;
 
 use super::network::network;
 use super::proto::{Model, OperatorSet, Property};
-use crate::{ModelError, OnnxConfig, Parameters, Unetr, UnetrConfig};
+use crate::error::At;
+use crate::files::write_whole;
+use crate::{Error, OnnxConfig, Parameters, Unetr, UnetrConfig};
 
 /// The first version of the standard operators with `LayerNormalization`, and its format.
 const OPSET: i64 = 17;
@@ -47,7 +46,7 @@ impl Unetr {
         parameters: &Parameters,
         options: &OnnxConfig,
         path: impl AsRef<Path>,
-    ) -> Result<(), ModelError> {
+    ) -> Result<(), Error> {
         let path = path.as_ref();
         let cfg = self.config();
         options.validate(cfg.in_channels)?;
@@ -65,11 +64,7 @@ fn model(
     parameters: &Parameters,
     options: &OnnxConfig,
     path: &Path,
-) -> Result<Model, ModelError> {
-    let json = |source| ModelError::Json {
-        path: path.to_owned(),
-        source,
-    };
+) -> Result<Model, Error> {
     let property = |key: &str, value| Property {
         key: key.to_owned(),
         value,
@@ -84,32 +79,17 @@ fn model(
             version: OPSET,
         }],
         metadata_props: vec![
-            property("config", serde_json::to_string(cfg).map_err(json)?),
-            property("onnx", serde_json::to_string(options).map_err(json)?),
+            property("config", serde_json::to_string(cfg).at(path)?),
+            property("onnx", serde_json::to_string(options).at(path)?),
         ],
     })
 }
 
-fn check_size(bytes: usize) -> Result<(), ModelError> {
+fn check_size(bytes: usize) -> Result<(), Error> {
     if bytes <= LARGEST {
         return Ok(());
     }
-    Err(ModelError::OnnxSize { found: bytes })
-}
-
-/// Writes a file aside, flushes it and gives it its name.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let mut aside = OsString::from(path);
-    aside.push(".tmp");
-    let aside = PathBuf::from(aside);
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        |source| ModelError::Io { path, source }
-    };
-    let mut file = File::create(&aside).map_err(io(&aside))?;
-    file.write_all(bytes).map_err(io(&aside))?;
-    file.sync_all().map_err(io(&aside))?;
-    std::fs::rename(&aside, path).map_err(io(path))
+    Err(Error::OnnxSize { found: bytes })
 }
 
 #[cfg(test)]

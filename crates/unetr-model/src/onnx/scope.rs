@@ -2,7 +2,7 @@ use candle_core::{Device, Tensor};
 
 use super::graph::{Graph, Value, joined};
 use super::proto::{self, Node};
-use crate::ModelError;
+use crate::Error;
 
 /// A place in a graph that has the name of a module, as a variable builder has.
 pub(super) struct Scope<'g, 'a> {
@@ -34,32 +34,32 @@ impl<'g, 'a> Scope<'g, 'a> {
     }
 
     /// A parameter of this module.
-    pub(super) fn parameter(&mut self, name: &str, dims: &[usize]) -> Result<Value, ModelError> {
+    pub(super) fn parameter(&mut self, name: &str, dims: &[usize]) -> Result<Value, Error> {
         let (name, tensor) = self.find(name, dims)?;
         self.graph.numbers(name, &tensor)
     }
 
     /// The parameter `[outputs, inputs]`, transposed as `MatMul` takes it.
-    pub(super) fn matrix(&mut self, name: &str, dims: [usize; 2]) -> Result<Value, ModelError> {
+    pub(super) fn matrix(&mut self, name: &str, dims: [usize; 2]) -> Result<Value, Error> {
         let (name, tensor) = self.find(name, &dims)?;
         self.graph.numbers(name, &tensor.t()?)
     }
 
     /// The parameter `[channels]` as a column, for the pixels of maps.
-    pub(super) fn column(&mut self, name: &str, channels: usize) -> Result<Value, ModelError> {
+    pub(super) fn column(&mut self, name: &str, channels: usize) -> Result<Value, Error> {
         let (name, tensor) = self.find(name, &[channels])?;
         self.graph.numbers(name, &tensor.reshape((channels, 1, 1))?)
     }
 
     /// So many times the same number.
-    pub(super) fn constant(&mut self, value: f64, dims: &[usize]) -> Result<Value, ModelError> {
+    pub(super) fn constant(&mut self, value: f64, dims: &[usize]) -> Result<Value, Error> {
         let name = format!("constant/{}{}", value as f32, joined(dims));
         let values = Tensor::full(value, dims, &Device::Cpu)?;
         self.graph.numbers(name, &values)
     }
 
     /// A number for each channel of a map.
-    pub(super) fn channels(&mut self, name: &str, values: &[f32]) -> Result<Value, ModelError> {
+    pub(super) fn channels(&mut self, name: &str, values: &[f32]) -> Result<Value, Error> {
         let values = Tensor::from_slice(values, (values.len(), 1, 1), &Device::Cpu)?;
         self.graph.numbers(format!("constant/{name}"), &values)
     }
@@ -131,7 +131,7 @@ impl<'g, 'a> Scope<'g, 'a> {
         op_type: &str,
         xs: &Value,
         number: f64,
-    ) -> Result<Value, ModelError> {
+    ) -> Result<Value, Error> {
         let number = self.constant(number, &[])?;
         Ok(self.binary(op_type, xs, &number))
     }
@@ -144,14 +144,14 @@ impl<'g, 'a> Scope<'g, 'a> {
     }
 
     /// A parameter with its whole name.
-    fn find(&self, name: &str, dims: &[usize]) -> Result<(String, Tensor), ModelError> {
+    fn find(&self, name: &str, dims: &[usize]) -> Result<(String, Tensor), Error> {
         let name = self.join('.', name);
         let Some(var) = self.graph.parameters.get(&name) else {
-            return Err(ModelError::MissingParameter { name });
+            return Err(Error::MissingParameter { name });
         };
         if var.dims() != dims {
             let (found, expected) = (var.dims().to_vec(), dims.to_vec());
-            return Err(ModelError::ParameterShape {
+            return Err(Error::ParameterShape {
                 name,
                 found,
                 expected,

@@ -3,14 +3,14 @@
 use super::graph::Value;
 use super::layers::{gelu, layer_norm, linear, patch_conv};
 use super::scope::{Attribute, Scope};
-use crate::{Bias, ModelError, PatchProjection, VitConfig};
+use crate::{Bias, Error, PatchProjection, VitConfig};
 
 /// The transformer: the output of every block, and the last one normalised.
 pub(super) fn vit(
     mut scope: Scope<'_, '_>,
     images: &Value,
     cfg: &VitConfig,
-) -> Result<(Vec<Value>, Value), ModelError> {
+) -> Result<(Vec<Value>, Value), Error> {
     let mut xs = patch_embedding(scope.pp("patch_embedding"), images, cfg)?;
     let mut hidden_states = Vec::with_capacity(cfg.layers);
     for i in 0..cfg.layers {
@@ -25,7 +25,7 @@ fn patch_embedding(
     mut scope: Scope<'_, '_>,
     images: &Value,
     cfg: &VitConfig,
-) -> Result<Value, ModelError> {
+) -> Result<Value, Error> {
     let (patch, hidden, tokens) = (cfg.patch_size, cfg.hidden_size, cfg.tokens());
     let xs = match cfg.patch_projection {
         PatchProjection::Convolution => {
@@ -47,11 +47,7 @@ fn patch_embedding(
     Ok(scope.binary("Add", &xs, &positions))
 }
 
-fn encoder_block(
-    mut scope: Scope<'_, '_>,
-    xs: &Value,
-    cfg: &VitConfig,
-) -> Result<Value, ModelError> {
+fn encoder_block(mut scope: Scope<'_, '_>, xs: &Value, cfg: &VitConfig) -> Result<Value, Error> {
     let ys = layer_norm(scope.pp("norm1"), xs, cfg.layer_norm_eps)?;
     let ys = self_attention(scope.pp("attn"), &ys, cfg)?;
     let ys = layer_scale(scope.pp("ls1"), ys, cfg)?;
@@ -63,11 +59,7 @@ fn encoder_block(
     Ok(scope.binary("Add", &xs, &ys))
 }
 
-fn self_attention(
-    mut scope: Scope<'_, '_>,
-    xs: &Value,
-    cfg: &VitConfig,
-) -> Result<Value, ModelError> {
+fn self_attention(mut scope: Scope<'_, '_>, xs: &Value, cfg: &VitConfig) -> Result<Value, Error> {
     let (hidden, heads, tokens) = (cfg.hidden_size, cfg.heads, cfg.tokens());
     let size = hidden / heads;
     let bias = Bias::from_config(cfg.qkv_bias);
@@ -92,13 +84,13 @@ fn self_attention(
     linear(scope.pp("out_proj"), &mixed, hidden, Bias::Learned)
 }
 
-fn mlp(mut scope: Scope<'_, '_>, xs: &Value, cfg: &VitConfig) -> Result<Value, ModelError> {
+fn mlp(mut scope: Scope<'_, '_>, xs: &Value, cfg: &VitConfig) -> Result<Value, Error> {
     let xs = linear(scope.pp("linear1"), xs, cfg.mlp_size, Bias::Learned)?;
     let xs = gelu(&mut scope, &xs, cfg.gelu)?;
     linear(scope.pp("linear2"), &xs, cfg.hidden_size, Bias::Learned)
 }
 
-fn layer_scale(mut scope: Scope<'_, '_>, xs: Value, cfg: &VitConfig) -> Result<Value, ModelError> {
+fn layer_scale(mut scope: Scope<'_, '_>, xs: Value, cfg: &VitConfig) -> Result<Value, Error> {
     if cfg.layer_scale.is_none() {
         return Ok(xs);
     }

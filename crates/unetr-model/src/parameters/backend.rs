@@ -6,7 +6,7 @@ use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
 
 use super::init;
-use crate::ModelError;
+use crate::Error;
 
 /// Variables in the order of their creation, and what new ones start from.
 pub(super) struct Store {
@@ -80,7 +80,7 @@ impl Store {
         self.variables.push((name.to_owned(), var));
     }
 
-    fn first_value(&mut self, name: &str, shape: &Shape, hint: Init) -> Result<Tensor, ModelError> {
+    fn first_value(&mut self, name: &str, shape: &Shape, hint: Init) -> Result<Tensor, Error> {
         match &mut self.origin {
             Origin::Seed(seed) => {
                 // One stream a name, so that the order of creation does not matter.
@@ -88,7 +88,7 @@ impl Store {
                 Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
             }
             Origin::Given(tensors) => {
-                let missing = || ModelError::MissingParameter {
+                let missing = || Error::MissingParameter {
                     name: name.to_owned(),
                 };
                 let tensor = tensors.remove(name).ok_or_else(missing)?;
@@ -120,7 +120,7 @@ impl SimpleBackend for Backend {
             return Ok(store.tensor(name, var));
         }
         if !dtype.is_float() {
-            return Err(ModelError::DType(dtype).into());
+            return Err(Error::DType(dtype).into());
         }
         // Drawn on the CPU whatever the device: the same numbers everywhere.
         let value = store.first_value(name, &shape, hint)?;
@@ -137,7 +137,7 @@ impl SimpleBackend for Backend {
         _device: &Device,
     ) -> candle_core::Result<Tensor> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = || ModelError::MissingParameter {
+        let missing = || Error::MissingParameter {
             name: name.to_owned(),
         };
         let var = store.get(name).ok_or_else(missing)?;
@@ -152,19 +152,19 @@ impl SimpleBackend for Backend {
     }
 }
 
-fn check_shape(name: &str, tensor: &Tensor, expected: &Shape) -> Result<(), ModelError> {
+fn check_shape(name: &str, tensor: &Tensor, expected: &Shape) -> Result<(), Error> {
     if tensor.shape() == expected {
         return Ok(());
     }
     let (found, expected) = (tensor.dims().to_vec(), expected.dims().to_vec());
-    Err(ModelError::ParameterShape {
+    Err(Error::ParameterShape {
         name: name.to_owned(),
         found,
         expected,
     })
 }
 
-fn check_dtype(name: &str, tensor: &Tensor, expected: DType) -> Result<(), ModelError> {
+fn check_dtype(name: &str, tensor: &Tensor, expected: DType) -> Result<(), Error> {
     if tensor.dtype() == expected {
         return Ok(());
     }
@@ -172,7 +172,7 @@ fn check_dtype(name: &str, tensor: &Tensor, expected: DType) -> Result<(), Model
         tensor.dtype().as_str().to_owned(),
         expected.as_str().to_owned(),
     );
-    Err(ModelError::ParameterType {
+    Err(Error::ParameterType {
         name: name.to_owned(),
         found,
         expected,

@@ -6,7 +6,9 @@ use candle_core::{DType, Device, Tensor, pickle};
 use safetensors::{Dtype, SafeTensors};
 
 use super::report::is_ignored;
-use crate::ModelError;
+use crate::error::At;
+use crate::files::write_aside;
+use crate::{Error, Result};
 
 /// What a file of weights holds, on the CPU.
 pub(super) struct Weights {
@@ -26,7 +28,7 @@ const KEYS: [Option<&str>; 6] = [
 ];
 
 /// Reads a checkpoint of PyTorch if the file's name says so, and safetensors otherwise.
-pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
+pub(super) fn read(path: &Path) -> Result<Weights> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("pth" | "pt" | "ckpt" | "bin") => read_pickle(path),
         _ => read_safetensors(path),
@@ -34,12 +36,9 @@ pub(super) fn read(path: &Path) -> Result<Weights, ModelError> {
 }
 
 /// The tensors of real numbers of a pickle, of which nothing is executed.
-fn read_pickle(path: &Path) -> Result<Weights, ModelError> {
-    std::fs::File::open(path).map_err(|source| ModelError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let unreadable = |reason: String| ModelError::Pickle {
+fn read_pickle(path: &Path) -> Result<Weights> {
+    std::fs::File::open(path).at(path)?;
+    let unreadable = |reason: String| Error::Pickle {
         path: path.to_owned(),
         reason,
     };
@@ -79,17 +78,9 @@ fn read_pickle(path: &Path) -> Result<Weights, ModelError> {
     Err(unreadable(reason))
 }
 
-fn read_safetensors(path: &Path) -> Result<Weights, ModelError> {
-    let io = |source| ModelError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = std::fs::read(path).map_err(io)?;
-    let invalid = |source| ModelError::SafeTensors {
-        path: path.to_owned(),
-        source,
-    };
-    let file = SafeTensors::deserialize(&bytes).map_err(invalid)?;
+fn read_safetensors(path: &Path) -> Result<Weights> {
+    let bytes = std::fs::read(path).at(path)?;
+    let file = SafeTensors::deserialize(&bytes).at(path)?;
     let (mut tensors, mut ignored) = (HashMap::new(), Vec::new());
     for (name, view) in file.iter() {
         if is_ignored(name) {
@@ -100,13 +91,13 @@ fn read_safetensors(path: &Path) -> Result<Weights, ModelError> {
             Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => {
                 let tensor = view
                     .load(&Device::Cpu)
-                    .map_err(|error| ModelError::from(error).in_file(path))?;
+                    .map_err(|error| Error::from(error).in_file(path))?;
                 tensors.insert(name.to_owned(), tensor);
             }
             found => {
                 let (found, expected) = (format!("{found:?}"), "f16, bf16, f32 or f64".to_owned());
                 let name = name.to_owned();
-                return Err(ModelError::ParameterType {
+                return Err(Error::ParameterType {
                     name,
                     found,
                     expected,
@@ -122,17 +113,14 @@ fn read_safetensors(path: &Path) -> Result<Weights, ModelError> {
 pub(super) fn write(
     path: &Path,
     tensors: impl IntoIterator<Item = (String, Tensor)>,
-) -> Result<(), ModelError> {
+) -> Result<()> {
     let tensors = tensors
         .into_iter()
         .map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)))
-        .collect::<Result<Vec<_>, ModelError>>()?;
+        .collect::<Result<Vec<_>>>()?;
     // Other libraries look here for the layout of the tensors.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|source| {
-        ModelError::SafeTensors {
-            path: path.to_owned(),
-            source,
-        }
+    write_aside(path, |aside| {
+        safetensors::serialize_to_file(tensors, Some(metadata), aside).at(path)
     })
 }

@@ -16,7 +16,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 
 use self::backend::{Backend, Store};
-use crate::ModelError;
+use crate::Error;
 
 /// The variables of a network, named, in the order in which its modules asked for them.
 ///
@@ -60,7 +60,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When the file cannot be read or is not valid.
-    pub fn open(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self, ModelError> {
+    pub fn open(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self, Error> {
         Ok(Self::from_tensors(
             file::read(path.as_ref())?.tensors,
             dtype,
@@ -159,7 +159,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When a tensor cannot be converted or copied.
-    pub fn assign(&self, tensors: &HashMap<String, Tensor>) -> Result<LoadReport, ModelError> {
+    pub fn assign(&self, tensors: &HashMap<String, Tensor>) -> Result<LoadReport, Error> {
         let report = LoadReport::compare(&self.variables(), tensors);
         for (name, var) in self.variables() {
             match tensors.get(&name) {
@@ -181,7 +181,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ModelError> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let tensors = self.variables().into_iter();
         let tensors = tensors.map(|(name, var)| (name, var.as_detached_tensor()));
         file::write(path.as_ref(), tensors)
@@ -192,7 +192,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When the file cannot be read, is not valid, or holds integers under a parameter's name.
-    pub fn load(&self, path: impl AsRef<Path>) -> Result<LoadReport, ModelError> {
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<LoadReport, Error> {
         let file = file::read(path.as_ref())?;
         let mut report = self.assign(&file.tensors)?;
         report.ignored = file.ignored;
@@ -204,12 +204,12 @@ impl Parameters {
     ///
     /// # Errors
     /// As [`Parameters::load`], and when a parameter is missing, unexpected or of another shape.
-    pub fn load_strict(&self, path: impl AsRef<Path>) -> Result<LoadReport, ModelError> {
+    pub fn load_strict(&self, path: impl AsRef<Path>) -> Result<LoadReport, Error> {
         let path = path.as_ref();
         let file = file::read(path)?;
         let mut report = LoadReport::compare(&self.variables(), &file.tensors);
         if !report.is_exact() {
-            return Err(ModelError::Mismatch {
+            return Err(Error::Mismatch {
                 path: path.to_owned(),
                 report,
             });
@@ -236,7 +236,7 @@ impl fmt::Debug for Parameters {
 }
 
 /// The tensors of a file of weights, on the CPU.
-pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>, ModelError> {
+pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>, Error> {
     Ok(file::read(path)?.tensors)
 }
 
@@ -244,7 +244,7 @@ pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>, Model
 pub(crate) fn write_tensors(
     path: &Path,
     tensors: impl IntoIterator<Item = (String, Tensor)>,
-) -> Result<(), ModelError> {
+) -> Result<(), Error> {
     file::write(path, tensors)
 }
 

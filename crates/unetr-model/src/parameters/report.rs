@@ -5,6 +5,7 @@ use candle_core::{Tensor, Var};
 
 /// How a file of weights and the parameters of a network differ. All lists are sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoadReport {
     /// Parameters that the file does not have.
     pub missing: Vec<String>,

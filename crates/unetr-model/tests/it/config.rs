@@ -1,5 +1,5 @@
 use candle_core::{DType, Device, Tensor};
-use unetr_model::{Gelu, Mode, ModelError, NormConfig, Parameters, Unetr, UnetrConfig, VitConfig};
+use unetr_model::{Error, Gelu, Mode, NormConfig, Parameters, Unetr, UnetrConfig, VitConfig};
 
 fn message(cfg: &UnetrConfig) -> String {
     cfg.validate().unwrap_err().to_string()
@@ -217,8 +217,8 @@ fn a_vit_alone_takes_any_patch_size() {
     .unwrap_err();
     assert!(matches!(
         error,
-        ModelError::Value {
-            field: "patch_size",
+        Error::Setting {
+            what: "patch_size",
             ..
         }
     ));

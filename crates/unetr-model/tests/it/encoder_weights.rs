@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
-use unetr_model::{EncoderWeights, Mode, ModelError, Parameters, Unetr, UnetrConfig, Vit};
+use unetr_model::{EncoderWeights, Error, Mode, Parameters, Unetr, UnetrConfig, Vit};
 
 use crate::fixture::{assert_close, file, path};
 
@@ -218,9 +218,9 @@ fn what_is_no_encoder_is_refused() {
     let broken = folder.path().join("broken.pth");
     std::fs::write(&broken, b"no zip").unwrap();
     let error = EncoderWeights::open(&broken).unwrap_err();
-    assert!(matches!(error, ModelError::Pickle { .. }), "{error}");
+    assert!(matches!(error, Error::Pickle { .. }), "{error}");
     let error = EncoderWeights::open(folder.path().join("none.pth")).unwrap_err();
-    assert!(matches!(error, ModelError::Io { .. }), "{error}");
+    assert!(matches!(error, Error::Io { .. }), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device};
 use unetr_model::hub::Hub;
-use unetr_model::{ModelError, Parameters, Unetr, UnetrConfig};
+use unetr_model::{Error, Parameters, Unetr, UnetrConfig};
 
 /// Writes a network and returns it.
 fn save(folder: &std::path::Path) -> Parameters {
@@ -30,7 +30,7 @@ fn what_is_neither_a_folder_nor_an_id_is_told_both() {
         "runs/none/best: neither a folder nor an id of the Hugging Face hub; expected a folder with config.json and \
          model.safetensors, or an id such as owner/name or owner/name@revision"
     );
-    assert!(matches!(error, ModelError::Source { .. }));
+    assert!(matches!(error, Error::Source { .. }));
 }
 
 #[test]

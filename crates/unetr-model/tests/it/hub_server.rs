@@ -24,12 +24,14 @@ impl HubServer {
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
-                let (path, start) = request(&stream);
+                let path = request(&stream);
                 if path == "/stop" {
                     return;
                 }
-                answer(stream, file(&path, &prefix, &folder), start);
+                let file = file(&path, &prefix, &folder);
+                // Before the answer, after which the client may count.
                 paths.lock().unwrap().push(path);
+                answer(stream, file);
             }
         });
         Self {
@@ -57,19 +59,11 @@ impl HubServer {
     }
 }
 
-/// The path, and the byte from which on the file is wanted.
-fn request(stream: &TcpStream) -> (String, (usize, Option<usize>)) {
-    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
-    let first = lines.next().unwrap();
-    let path = first.split(' ').nth(1).unwrap().to_owned();
-    let mut range = (0, None);
-    for line in lines.take_while(|line| !line.is_empty()) {
-        if let Some(bytes) = line.to_lowercase().strip_prefix("range: bytes=") {
-            let (start, end) = bytes.split_once('-').unwrap();
-            range = (start.parse().unwrap(), end.parse().ok());
-        }
-    }
-    (path, range)
+/// The path that is asked for.
+fn request(stream: &TcpStream) -> String {
+    let lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+    head[0].split(' ').nth(1).unwrap().to_owned()
 }
 
 fn file(path: &str, prefix: &str, folder: &Path) -> Option<PathBuf> {
@@ -78,27 +72,17 @@ fn file(path: &str, prefix: &str, folder: &Path) -> Option<PathBuf> {
     (["main", COMMIT].contains(&revision) && file.is_file()).then_some(file)
 }
 
-fn answer(mut stream: TcpStream, file: Option<PathBuf>, (start, end): (usize, Option<usize>)) {
+fn answer(mut stream: TcpStream, file: Option<PathBuf>) {
     let Some(file) = file else {
         let head = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();
         return;
     };
     let bytes = std::fs::read(&file).unwrap();
-    let part = &bytes[start..end.map_or(bytes.len(), |end| end + 1)];
-    let etag = file
-        .file_name()
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .replace('.', "-");
     let head = format!(
-        "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {start}-{}/{}\r\n\
-         ETag: \"{etag}\"\r\nX-Repo-Commit: {COMMIT}\r\nConnection: close\r\n\r\n",
-        part.len(),
-        start + part.len() - 1,
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Repo-Commit: {COMMIT}\r\nConnection: close\r\n\r\n",
         bytes.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(part).unwrap();
+    stream.write_all(&bytes).unwrap();
 }

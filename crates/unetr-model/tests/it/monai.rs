@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use unetr_model::{
-    BlockKind, Gelu, Mode, ModelError, NormConfig, Parameters, PatchProjection, Unetr, UnetrConfig,
+    BlockKind, Error, Gelu, Mode, NormConfig, Parameters, PatchProjection, Unetr, UnetrConfig,
     Upsampling, monai,
 };
 
@@ -142,7 +142,7 @@ fn settings_that_monai_has_not_are_all_named() {
          layer_scale 0.1 (only none), leaky_slope 0.2 (only 0.01), transposed_bias true (only false); export a \
          network that was trained from `UnetrConfig::monai`"
     );
-    assert!(matches!(error, ModelError::MonaiSettings { settings } if settings.len() == 6));
+    assert!(matches!(error, Error::MonaiSettings { settings } if settings.len() == 6));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_checkpoint_without_a_configuration_becomes_a_network() {
 #[test]
 fn what_does_not_fit_a_checkpoint_is_said() {
     let weights = file("monai2d_default.pth");
-    let error = |result: Result<UnetrConfig, ModelError>| result.unwrap_err().to_string();
+    let error = |result: Result<UnetrConfig, Error>| result.unwrap_err().to_string();
     let size = error(monai::config(&weights, [32, 48], 3));
     assert!(
         size.ends_with(

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use unetr_model::{ModelError, NormConfig, Parameters, Unetr, UnetrConfig};
+use unetr_model::{Error, NormConfig, Parameters, Unetr, UnetrConfig};
 
 fn build(cfg: &UnetrConfig, seed: u64) -> Parameters {
     let parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
@@ -206,17 +206,17 @@ fn hostile_files_are_errors() {
         let error = parameters.load(&path).unwrap_err();
         let message = error.to_string();
         assert!(message.starts_with(path.to_str().unwrap()), "{message}");
-        if let ModelError::File { source, .. } = error {
+        if let Error::File { source, .. } = error {
             assert_eq!(
                 source.to_string(),
                 "parameter vit.norm.bias is of type I16, expected f16, bf16, f32 or f64"
             );
         } else {
-            assert!(matches!(error, ModelError::SafeTensors { .. }), "{message}");
+            assert!(matches!(error, Error::Safetensors { .. }), "{message}");
         }
     }
     let error = parameters.load(folder.path().join("absent")).unwrap_err();
-    assert!(matches!(error, ModelError::Io { .. }));
+    assert!(matches!(error, Error::Io { .. }));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use candle_core::{DType, Device, Tensor};
-use unetr_model::{Mode, ModelError, NormConfig, Parameters, Unetr, UnetrConfig};
+use unetr_model::{Error, Mode, NormConfig, Parameters, Unetr, UnetrConfig};
 
 use crate::fixture::distance;
 
@@ -76,7 +76,7 @@ fn weights_of_another_configuration_are_refused() {
 
     std::fs::write(&path, r#"{"layers": "many"}"#).unwrap();
     let error = UnetrConfig::read(&path).unwrap_err();
-    assert!(matches!(error, ModelError::Json { .. }), "{error}");
+    assert!(matches!(error, Error::Json { .. }), "{error}");
     std::fs::write(&path, r#"{"layers": 2}"#).unwrap();
     let error = UnetrConfig::read(&path).unwrap_err();
     assert!(

@@ -39,6 +39,7 @@ pub fn gelu(xs: &Tensor, formula: Gelu) -> Result<Tensor> {
 
 /// The non-linearity that follows a normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub enum Activation {
     /// None.
     #[default]

@@ -9,7 +9,7 @@ use candle_core::{Result, Tensor, Var};
 
 use crate::OpError;
 use crate::cpu::{runs_on_cpu, storage_of};
-use crate::error::check_shape;
+use crate::error::{check_shape, value_error};
 
 const OP: &str = "adam_steps";
 
@@ -124,14 +124,8 @@ fn readable_gradients(updates: &[AdamUpdate<'_>]) -> Result<Vec<Tensor>> {
     for update in updates {
         for var in [update.parameter, update.moments] {
             if !written.insert(storage_of(var)) {
-                let (found, expected) = ("one of them twice".into(), "each one once".into());
-                return Err(OpError::Value {
-                    op: OP,
-                    argument: "the parameters and moments",
-                    found,
-                    expected,
-                }
-                .into());
+                let (what, found) = ("the parameters and moments", "one of them twice");
+                return Err(value_error(OP, what, &found, "each one once"));
             }
         }
     }
@@ -172,14 +166,7 @@ impl AdamUpdate<'_> {
             }
         }
         if step.step == 0 {
-            let (found, expected) = ("0".into(), "1 or more".into());
-            return Err(OpError::Value {
-                op: OP,
-                argument: "the step",
-                found,
-                expected,
-            }
-            .into());
+            return Err(value_error(OP, "the step", &0, "1 or more"));
         }
         Ok(())
     }

@@ -7,9 +7,9 @@ use candle_core::{Result, Tensor};
 pub(crate) use cpu::Heads;
 
 use crate::cpu::runs_on_cpu;
-use crate::error::shape_error;
+use crate::error::{shape_error, value_error};
 use crate::precision;
-use crate::{Dropout, Mode, OpError, many};
+use crate::{Dropout, Mode, many};
 
 const OP: &str = "attention";
 
@@ -33,14 +33,7 @@ pub fn attention(qkv: &Tensor, heads: usize, dropout: &Dropout, mode: Mode) -> R
     };
     if heads == 0 || packed % (3 * heads) != 0 {
         let expected = format!("a divisor of a third of the packed width {packed}");
-        let found = heads.to_string();
-        return Err(OpError::Value {
-            op: OP,
-            argument: "heads",
-            found,
-            expected,
-        }
-        .into());
+        return Err(value_error(OP, "heads", &heads, expected));
     }
     let drops = dropout.rate() > 0. && mode != Mode::Eval;
     if drops || !runs_on_cpu(qkv) || qkv.elem_count() == 0 {

@@ -13,7 +13,7 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::activation::Activation;
 use crate::cpu::runs_on_cpu;
-use crate::error::{OpError, check_shape, shape_error};
+use crate::error::{check_shape, shape_error, value_error};
 use crate::precision::widened;
 
 /// Scale and shift of every channel, applied after the normalisation.
@@ -93,14 +93,7 @@ pub fn group_norm(
     let layout = Layout::new(OP, xs)?;
     if groups == 0 || layout.channels % groups != 0 {
         let expected = format!("a divisor of the {} channels", layout.channels);
-        let found = groups.to_string();
-        return Err(OpError::Value {
-            op: OP,
-            argument: "groups",
-            found,
-            expected,
-        }
-        .into());
+        return Err(value_error(OP, "groups", &groups, expected));
     }
     let affine = layout.affine(OP, xs, affine)?;
     let statistics = Statistics::Group { groups };
@@ -219,15 +212,8 @@ fn normalise(
     if let Activation::LeakyRelu { slope } = epilogue.activation
         && slope <= 0.
     {
-        let (found, expected) = (slope.to_string(), "greater than 0".into());
-        let argument = "the slope of the activation";
-        return Err(OpError::Value {
-            op,
-            argument,
-            found,
-            expected,
-        }
-        .into());
+        let what = "the slope of the activation";
+        return Err(value_error(op, what, &slope, "greater than 0"));
     }
     if runs_on_cpu(xs) {
         cpu::normalise(op, xs, affine, statistics, moments, eps, epilogue)

@@ -2,7 +2,7 @@ use candle_core::{Result, Tensor};
 
 use super::frame::Frame;
 use super::{Conv2dConfig, OP};
-use crate::error::{OpError, shape_error};
+use crate::error::{shape_error, value_error};
 
 /// All sizes of one convolution, checked.
 #[derive(Debug, Clone, Copy)]
@@ -49,14 +49,7 @@ impl Geometry {
             ("groups", cfg.groups),
         ] {
             if number == 0 {
-                let expected = "1 or more".into();
-                return Err(OpError::Value {
-                    op: OP,
-                    argument,
-                    found: "0".into(),
-                    expected,
-                }
-                .into());
+                return Err(value_error(OP, argument, &0, "1 or more"));
             }
         }
         if group_inputs * cfg.groups != inputs || outputs % cfg.groups != 0 {

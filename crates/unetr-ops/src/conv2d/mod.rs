@@ -58,7 +58,7 @@ impl Default for Conv2dConfig {
 impl Conv2dConfig {
     /// The size of the output along a dimension of `size` pixels and `kernel` taps; `None` when
     /// the kernel is larger than the padded input.
-    pub fn output_size(&self, size: usize, kernel: usize) -> Option<usize> {
+    pub(crate) fn output_size(&self, size: usize, kernel: usize) -> Option<usize> {
         let extent = self.dilation * (kernel.checked_sub(1)?) + 1;
         let room = (size + 2 * self.padding).checked_sub(extent)?;
         Some(room / self.stride.max(1) + 1)

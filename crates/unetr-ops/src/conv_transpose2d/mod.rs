@@ -8,7 +8,7 @@ use candle_core::{Result, Tensor};
 
 use crate::conv2d::{Convolution, Direction, Geometry};
 use crate::cpu::runs_on_cpu;
-use crate::error::{OpError, check_shape, shape_error};
+use crate::error::{check_shape, shape_error, value_error};
 
 const OP: &str = "conv_transpose2d";
 
@@ -113,14 +113,7 @@ fn geometry(xs: &Tensor, weight: &Tensor, cfg: &ConvTranspose2dConfig) -> Result
         return Err(shape_error(OP, "the weight", weight, expected));
     }
     if cfg.stride == 0 {
-        let (found, expected) = ("0".into(), "1 or more".into());
-        return Err(OpError::Value {
-            op: OP,
-            argument: "the stride",
-            found,
-            expected,
-        }
-        .into());
+        return Err(value_error(OP, "the stride", &0, "1 or more"));
     }
     let crop = cfg.crop_begin + cfg.crop_end;
     let size = |size: usize, kernel: usize| {

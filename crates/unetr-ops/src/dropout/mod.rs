@@ -5,7 +5,8 @@ mod mask;
 use candle_core::{Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
-use crate::{Mode, OpError, many};
+use crate::error::value_error;
+use crate::{Mode, many};
 use mask::Mask;
 
 /// Inverted dropout (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>).
@@ -25,20 +26,15 @@ impl Dropout {
     ///
     /// # Errors
     /// When `rate` is not in `0..1`.
-    pub fn new(rate: f64, layer: &str) -> std::result::Result<Self, OpError> {
+    pub fn new(rate: f64, layer: &str) -> Result<Self> {
         if (0. ..1.).contains(&rate) {
             return Ok(Self {
                 rate,
                 layer: mask::hash_name(layer),
             });
         }
-        let (found, expected) = (rate.to_string(), "at least 0 and less than 1".to_owned());
-        Err(OpError::Value {
-            op: "dropout",
-            argument: "the rate",
-            found,
-            expected,
-        })
+        let expected = "at least 0 and less than 1";
+        Err(value_error("dropout", "the rate", &rate, expected))
     }
 
     /// The probability of an element to be zeroed.

@@ -15,7 +15,7 @@ mod forward;
 use candle_core::{Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
-use crate::error::{OpError, check_shape, shape_error};
+use crate::error::{check_shape, shape_error, value_error};
 use crate::{Affine, Gelu};
 
 const OP: &str = "encoder_block";
@@ -96,13 +96,8 @@ fn check(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<()> {
         return Err(shape_error(OP, "the input", xs, expected));
     }
     if block.heads == 0 || hidden % block.heads != 0 {
-        return Err(OpError::Value {
-            op: OP,
-            argument: "heads",
-            found: block.heads.to_string(),
-            expected: format!("a divisor of the hidden size {hidden}"),
-        }
-        .into());
+        let expected = format!("a divisor of the hidden size {hidden}");
+        return Err(value_error(OP, "heads", &block.heads, expected));
     }
     let mlp = block.linear1.weight.dim(0)?;
     for (what, Dense { weight, bias }, outputs, inputs) in [

@@ -18,18 +18,7 @@ const OP: &str = "matrix_transpose";
 ///
 /// # Errors
 /// When `xs` has fewer than two dimensions.
-///
-/// # Examples
-/// ```
-/// use candle_core::{Device, Tensor};
-/// use unetr_ops::matrix_transpose;
-///
-/// let tokens = Tensor::arange(0f32, 6f32, &Device::Cpu)?.reshape((1, 3, 2))?;
-/// let planes = matrix_transpose(&tokens)?;
-/// assert_eq!(planes.squeeze(0)?.to_vec2::<f32>()?, [[0., 2., 4.], [1., 3., 5.]]);
-/// # Ok::<(), candle_core::Error>(())
-/// ```
-pub fn matrix_transpose(xs: &Tensor) -> Result<Tensor> {
+pub(crate) fn matrix_transpose(xs: &Tensor) -> Result<Tensor> {
     let &[ref batch @ .., rows, columns] = xs.dims() else {
         return Err(shape_error(OP, "the input", xs, "[.., rows, columns]"));
     };

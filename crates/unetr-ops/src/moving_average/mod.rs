@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor, Var};
 
 use crate::OpError;
 use crate::cpu::runs_on_cpu;
-use crate::error::check_shape;
+use crate::error::{check_shape, value_error};
 
 const OP: &str = "moving_averages";
 
@@ -30,14 +30,7 @@ const OP: &str = "moving_averages";
 /// ```
 pub fn moving_averages(pairs: &[(&Var, &Tensor)], keep: f64) -> Result<()> {
     if !(0. ..=1.).contains(&keep) {
-        let (found, expected) = (keep.to_string(), "0 to 1".into());
-        return Err(OpError::Value {
-            op: OP,
-            argument: "the share to keep",
-            found,
-            expected,
-        }
-        .into());
+        return Err(value_error(OP, "the share to keep", &keep, "0 to 1"));
     }
     for (average, value) in pairs {
         check_shape(OP, "the value", value, average.shape())?;

@@ -16,7 +16,7 @@ use candle_core::{Result, Tensor};
 
 use crate::Affine;
 use crate::cpu::runs_on_cpu;
-use crate::error::{OpError, check_shape, shape_error};
+use crate::error::{check_shape, shape_error, value_error};
 
 const OP: &str = "residual_block";
 
@@ -83,13 +83,7 @@ struct Sizes {
 impl Sizes {
     fn new(inputs: &[&Tensor], block: &ResidualBlock<'_>) -> Result<Self> {
         let Some(first) = inputs.first() else {
-            return Err(OpError::Value {
-                op: OP,
-                argument: "the number of inputs",
-                found: "0".into(),
-                expected: "1 or more".into(),
-            }
-            .into());
+            return Err(value_error(OP, "the number of inputs", &0, "1 or more"));
         };
         let &[batch, _, height, width] = first.dims() else {
             let expected = "[batch, channels, height, width]";
@@ -121,24 +115,15 @@ impl Sizes {
         match &block.shortcut {
             Some(shortcut) => sizes.check("the shortcut", shortcut, channels)?,
             None if channels != sizes.outputs => {
-                return Err(OpError::Value {
-                    op: OP,
-                    argument: "the number of input channels",
-                    found: channels.to_string(),
-                    expected: format!("{} without a shortcut", sizes.outputs),
-                }
-                .into());
+                let expected = format!("{} without a shortcut", sizes.outputs);
+                let what = "the number of input channels";
+                return Err(value_error(OP, what, &channels, expected));
             }
             None => {}
         }
         if block.negative_slope <= 0. {
-            return Err(OpError::Value {
-                op: OP,
-                argument: "the negative slope",
-                found: block.negative_slope.to_string(),
-                expected: "greater than 0".into(),
-            }
-            .into());
+            let (what, slope) = ("the negative slope", block.negative_slope);
+            return Err(value_error(OP, what, &slope, "greater than 0"));
         }
         Ok(sizes)
     }

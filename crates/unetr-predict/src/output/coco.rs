@@ -7,6 +7,7 @@ use crate::Segmentation;
 ///
 /// Source: <https://cocodataset.org/#format-results>
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct CocoResult<I> {
     /// The photo.
     pub image_id: I,

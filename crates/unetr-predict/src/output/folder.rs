@@ -12,6 +12,7 @@ use crate::{ClassArea, Error, Result, Segmentation};
 /// A file that is written for a photo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OutputKind {
     /// `NAME.mask.png`: the classes' numbers in the classes' colours.
     Mask,
@@ -36,6 +37,7 @@ impl OutputKind {
 
 /// What a photo shows, in one line of JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PhotoSummary {
     /// The photo's file.
     pub photo: PathBuf,

@@ -62,6 +62,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 
 /// What photos are normalised by.
 fn normalization(path: &Path, steps: &Compose) -> Result<Normalize> {
+    steps.validate()?;
     match &*steps.steps {
         [Step::Normalize(normalize)] | [Step::Resize(_), Step::Normalize(normalize)] => {
             Ok(normalize.clone())

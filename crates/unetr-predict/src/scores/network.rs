@@ -12,7 +12,8 @@ pub(crate) struct Network<'a> {
     /// Height and width of what it takes.
     pub(crate) window: [usize; 2],
     pub(crate) flips: Flips,
-    pub(crate) precision: Precision,
+    /// That of the caller's `with_precision` if there is none.
+    pub(crate) precision: Option<Precision>,
 }
 
 /// Scores of several windows.
@@ -47,7 +48,11 @@ impl Network<'_> {
 
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
         let compute = || self.model.forward(images, Mode::Eval);
-        let logits = no_grad(|| with_precision(self.precision, compute))?.detach();
+        let logits = no_grad(|| match self.precision {
+            Some(precision) => with_precision(precision, compute),
+            None => compute(),
+        });
+        let logits = logits?.detach();
         let [height, width] = self.window;
         match logits.dims() {
             &[batch, _, h, w] if (batch, h, w) == (images.dim(0)?, height, width) => {

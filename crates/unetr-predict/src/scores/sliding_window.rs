@@ -1,6 +1,6 @@
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
-use unetr_model::{Precision, SegmentationModel};
+use unetr_model::SegmentationModel;
 
 use super::pixels::Planes;
 use super::{Network, ScoreRows, Sweep, SweepConfig};
@@ -10,6 +10,7 @@ use crate::{Error, Result};
 /// How windows that overlap are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Blend {
     /// All pixels of a window count alike.
     Constant,
@@ -139,7 +140,7 @@ pub fn sliding_window(
         device: images.device(),
         window,
         flips: Flips::None,
-        precision: Precision::default(),
+        precision: None,
     };
     let config = SweepConfig::new(config, window, batch_size);
     let mut all = Vec::with_capacity(batch);

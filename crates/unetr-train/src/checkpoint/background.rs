@@ -90,7 +90,7 @@ impl<S: Serialize> Snapshot<S> {
     fn write(&self, checkpoints: &mut Checkpoints) -> Result<()> {
         let none = BTreeMap::new();
         let (step, epoch) = (self.step, self.epoch);
-        checkpoints.save(step, epoch, &self.metrics, &self.state, |files| {
+        checkpoints.save(epoch, step, &self.metrics, &self.state, |files| {
             for (name, tensors) in &self.tensors {
                 files.tensors(name, tensors, &none)?;
             }

@@ -3,6 +3,8 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::Checkpoint;
+use crate::Result;
+use crate::check::check;
 
 /// Which value of a metric is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,7 +52,8 @@ pub struct Retention {
     /// The metric's name; `validation/mean_iou` by default.
     pub metric: String,
     /// Which value of it is better; the greater one by default.
-    pub mode: Objective,
+    #[serde(alias = "mode")]
+    pub objective: Objective,
     /// How many of the last are kept; 1 by default, and never fewer.
     pub last: usize,
     /// Keeps the checkpoints after every so many epochs for ever; none by default.
@@ -65,11 +68,11 @@ impl Default for Retention {
 
 impl Retention {
     /// The `best` checkpoints by `metric`, and the last one.
-    pub fn best(best: usize, metric: impl Into<String>, mode: Objective) -> Self {
+    pub fn best(best: usize, metric: impl Into<String>, objective: Objective) -> Self {
         Self {
             best,
             metric: metric.into(),
-            mode,
+            objective,
             last: 1,
             every_epochs: None,
         }
@@ -91,6 +94,20 @@ impl Retention {
         }
     }
 
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// When checkpoints are to be kept after every 0 epochs.
+    pub fn validate(&self) -> Result<()> {
+        let every = self.every_epochs.unwrap_or(1);
+        check(
+            "every_epochs of the checkpoints",
+            &every,
+            every > 0,
+            "at least 1",
+        )
+    }
+
     /// The checkpoints that have the metric, the best first. Of equal values the earlier
     /// checkpoint is better; NaN is as good as no value.
     pub(super) fn ranking<'a>(&self, checkpoints: &'a [Checkpoint]) -> Vec<&'a Checkpoint> {
@@ -101,7 +118,7 @@ impl Retention {
             .filter(|(value, _)| !value.is_nan())
             .collect();
         ranked.sort_by(|&(a, left), &(b, right)| {
-            let better = self.mode.compare(a, b);
+            let better = self.objective.compare(a, b);
             better.then(left.step().cmp(&right.step()))
         });
         ranked
@@ -123,7 +140,9 @@ impl Retention {
 
     /// Whether the checkpoint after so many epochs is kept for ever.
     pub(super) fn keeps_epoch(&self, epoch: u64) -> bool {
-        let every = self.every_epochs.filter(|&every| every > 0);
-        epoch > 0 && every.is_some_and(|every| epoch.is_multiple_of(every))
+        epoch > 0
+            && self
+                .every_epochs
+                .is_some_and(|every| epoch.is_multiple_of(every))
     }
 }

@@ -35,7 +35,7 @@ const LAST: &str = "last";
 /// let mut checkpoints = Checkpoints::open(folder, retention)?;
 ///
 /// let metrics = BTreeMap::from([("validation/mean_iou".to_owned(), 0.507)]);
-/// checkpoints.save(3550, 50, &metrics, &"the run's own state", |files| {
+/// checkpoints.save(50, 3550, &metrics, &"the run's own state", |files| {
 ///     files.bytes("model.bin", b"weights")
 /// })?;
 ///
@@ -116,15 +116,15 @@ impl Checkpoints {
 
     /// Writes a checkpoint and removes those that are no longer kept.
     ///
-    /// `files` writes the contents, model and optimiser for example; `state` is any small value
+    /// `epoch` and `step` are how many epochs and updates the run has completed. `files` writes the contents, model and optimiser for example; `state` is any small value
     /// that is needed to go on. A checkpoint of the same step is replaced.
     ///
     /// # Errors
     /// When `files` fails or the disk refuses. Existing checkpoints are then as before.
     pub fn save(
         &mut self,
-        step: u64,
         epoch: u64,
+        step: u64,
         metrics: &BTreeMap<String, f64>,
         state: &impl Serialize,
         files: impl FnOnce(&mut CheckpointWriter) -> Result<()>,

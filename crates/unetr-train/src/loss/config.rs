@@ -119,8 +119,8 @@ impl LossConfig {
     /// When there is no term, or when a number is out of its range.
     pub fn validate(&self) -> Result<()> {
         if self.terms.is_empty() {
-            return Err(Error::Config {
-                what: "the number of losses",
+            return Err(Error::Setting {
+                what: "the number of losses".to_owned(),
                 found: "0".to_owned(),
                 expected: "at least 1",
             });

@@ -7,6 +7,7 @@ const LEFT_OUT_AT_END: usize = 5;
 
 /// How the loss went while the learning rate rose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LrSweep {
     /// The losses by learning rate, the lowest rate first.
     pub points: Vec<LrPoint>,
@@ -18,6 +19,7 @@ pub struct LrSweep {
 
 /// The loss at a learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LrPoint {
     /// The learning rate.
     pub lr: f64,

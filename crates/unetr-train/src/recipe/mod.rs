@@ -5,6 +5,7 @@ mod read;
 use serde::{Deserialize, Serialize};
 use unetr_model::{Parameters, SegmentationModel};
 
+use crate::check::check;
 use crate::{
     AdamWConfig, CrossEntropy, GroupRule, LossConfig, LossTerm, MuonConfig, OptimizerConfig,
     ParameterGroups, Region, Result, Retention, RunSpan, ScheduleConfig, Trainer, TrainerConfig,
@@ -149,11 +150,18 @@ impl Recipe {
     /// # Errors
     /// When a setting is out of range.
     pub fn validate(&self) -> Result<()> {
+        check(
+            "batch_size",
+            &self.batch_size,
+            self.batch_size > 0,
+            "at least 1",
+        )?;
         self.loss.validate()?;
         self.optimizer.validate()?;
         self.groups.validate()?;
         self.schedule.validate()?;
-        self.trainer.validate()
+        self.trainer.validate()?;
+        self.checkpoints.validate()
     }
 
     /// A trainer that follows the recipe in epochs of so many batches; checkpoints, data to evaluate on
@@ -168,7 +176,7 @@ impl Recipe {
         batches_per_epoch: usize,
     ) -> Result<Trainer<'a>> {
         self.validate()?;
-        let steps = self.trainer.steps(batches_per_epoch as u64);
+        let steps = self.trainer.steps(batches_per_epoch);
         let optimizer = self.optimizer.build(parameters.trainable(), &self.groups)?;
         Trainer::new(
             model,

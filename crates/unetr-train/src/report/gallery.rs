@@ -83,6 +83,7 @@ pub struct Gallery {
 /// A prediction of a gallery.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GalleryEntry {
     /// Why it is there.
     pub rank: Rank,

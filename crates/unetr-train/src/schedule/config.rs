@@ -23,6 +23,7 @@ use crate::check::{check_not_negative, check_part};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum ScheduleConfig {
     /// Always the same after the warm-up.
     Constant {

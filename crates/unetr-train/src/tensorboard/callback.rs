@@ -21,7 +21,7 @@ type Draw<'a> = Box<dyn FnMut(&Record) -> Result<Vec<(String, RgbImage)>> + 'a>;
 /// ```no_run
 /// # use unetr_train::{TensorBoard, Trainer};
 /// # fn run(trainer: Trainer<'_>) -> Result<(), Box<dyn std::error::Error>> {
-/// let trainer = trainer.callback(Box::new(TensorBoard::create("runs/pets/tensorboard")?));
+/// let trainer = trainer.callback(TensorBoard::create("runs/pets/tensorboard")?);
 /// # Ok(())
 /// # }
 /// ```

@@ -32,7 +32,7 @@ use crate::{Checkpoints, History, HistoryFile, Loss, Optimizer, Result, Schedule
 /// let val = DataLoader::new(val, Compose::tutorial_val(size), DataLoaderConfig::evaluation(16))?;
 ///
 /// let config = TrainerConfig { epochs: 10, ..Default::default() };
-/// let steps = config.steps(train.batches_per_epoch() as u64);
+/// let steps = config.steps(train.batches_per_epoch());
 /// let optimizer = Adam::new(parameters.trainable(), AdamConfig::default())?;
 /// let metrics = MetricSet::new(["pet", "background", "boundary"])?;
 /// let mut trainer = Trainer::new(
@@ -43,7 +43,7 @@ use crate::{Checkpoints, History, HistoryFile, Loss, Optimizer, Result, Schedule
 ///     Schedule::warmup_cosine(1e-3, steps),
 ///     config,
 /// )?
-/// .evaluation(metrics)
+/// .metrics(metrics)
 /// .validation(&val);
 /// trainer.fit(&train)?;
 /// println!("{:?}", trainer.history().last());
@@ -121,9 +121,9 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// What evaluations measure beside the loss.
+    /// What evaluations measure beside the loss; a trainer that evaluates needs it.
     #[must_use]
-    pub fn evaluation(mut self, metrics: MetricSet) -> Self {
+    pub fn metrics(mut self, metrics: MetricSet) -> Self {
         self.metrics = Some(metrics);
         self
     }
@@ -190,8 +190,8 @@ impl<'a> Trainer<'a> {
 
     /// Lets a callback watch the run.
     #[must_use]
-    pub fn callback(mut self, callback: Box<dyn Callback + 'a>) -> Self {
-        self.callbacks.push(callback);
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
         self
     }
 

@@ -8,7 +8,7 @@ pub struct Plan {
     /// Epochs in all.
     pub epochs: u64,
     /// Batches in an epoch.
-    pub batches_per_epoch: u64,
+    pub batches_per_epoch: usize,
     /// Updates in all.
     pub steps: u64,
     /// Updates already made, by the run that is resumed.
@@ -40,6 +40,20 @@ pub struct StepReport {
 }
 
 /// Watches a run. Every method does nothing unless it is written.
+///
+/// # Examples
+/// ```
+/// use unetr_train::{Callback, StepReport};
+///
+/// /// Says what each update did.
+/// struct Print;
+///
+/// impl Callback for Print {
+///     fn on_step(&mut self, report: &StepReport) {
+///         println!("update {}: loss {:.4}", report.step, report.loss);
+///     }
+/// }
+/// ```
 pub trait Callback {
     /// Before the first update.
     fn on_start(&mut self, _plan: &Plan) {}
@@ -58,4 +72,30 @@ pub trait Callback {
 
     /// After the last update.
     fn on_end(&mut self) {}
+}
+
+impl<C: Callback + ?Sized> Callback for Box<C> {
+    fn on_start(&mut self, plan: &Plan) {
+        (**self).on_start(plan);
+    }
+
+    fn on_step(&mut self, report: &StepReport) {
+        (**self).on_step(report);
+    }
+
+    fn on_evaluation_start(&mut self, split: Split, batches: u64) {
+        (**self).on_evaluation_start(split, batches);
+    }
+
+    fn on_evaluation_batch(&mut self) {
+        (**self).on_evaluation_batch();
+    }
+
+    fn on_epoch(&mut self, record: &Record) {
+        (**self).on_epoch(record);
+    }
+
+    fn on_end(&mut self) {
+        (**self).on_end();
+    }
 }

@@ -95,7 +95,8 @@ pub struct EarlyStopping {
     /// What is watched; `validation/mean_iou` by default.
     pub metric: String,
     /// Which value of it is better; the greater one by default.
-    pub mode: Objective,
+    #[serde(alias = "mode")]
+    pub objective: Objective,
     /// How many evaluations in a row may be no better than the best before; 5 by default.
     pub patience: u64,
     /// By how much a value has to be better; 0 by default.
@@ -106,7 +107,7 @@ impl Default for EarlyStopping {
     fn default() -> Self {
         Self {
             metric: "validation/mean_iou".into(),
-            mode: Objective::Max,
+            objective: Objective::Max,
             patience: 5,
             min_delta: 0.,
         }
@@ -174,14 +175,16 @@ impl TrainerConfig {
     }
 
     /// How many updates the run makes with epochs of so many batches.
-    pub fn steps(&self, batches_per_epoch: u64) -> u64 {
-        let steps = self.epochs * self.steps_per_epoch(batches_per_epoch);
+    pub fn steps(&self, batches_per_epoch: usize) -> u64 {
+        let steps = self
+            .epochs
+            .saturating_mul(self.steps_per_epoch(batches_per_epoch));
         self.max_steps.map_or(steps, |max| steps.min(max))
     }
 
     /// How many updates an epoch of so many batches has.
-    pub fn steps_per_epoch(&self, batches_per_epoch: u64) -> u64 {
-        batches_per_epoch.div_ceil(self.accumulate)
+    pub fn steps_per_epoch(&self, batches_per_epoch: usize) -> u64 {
+        (batches_per_epoch as u64).div_ceil(self.accumulate)
     }
 
     /// Whether the gradients of all parameters have to be there before an update.

@@ -14,6 +14,7 @@ const WAITING: usize = 1 << 24;
 
 /// What [`evaluate_images`] measured.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct DatasetScores {
     /// Means and scores over the data set by name, those of [`evaluate`].
     pub scores: BTreeMap<String, f64>,
@@ -23,6 +24,7 @@ pub struct DatasetScores {
 
 /// How well an image was predicted.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct ImageScore {
     /// Where the sample stands in the data set.
     pub index: usize,

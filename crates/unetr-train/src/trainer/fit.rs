@@ -15,6 +15,7 @@ use super::gradients::{Gradients, Update};
 use super::monitor::{Monitor, Pending};
 use super::resume::{copies, restore};
 use super::state::RunState;
+use crate::check::check;
 use crate::checkpoint::Snapshot;
 use crate::{Error, Evaluation, Record, Result, RunLock, Split};
 
@@ -48,11 +49,19 @@ impl<'a> Trainer<'a> {
         if !precision.is_supported(self.parameters.device()) {
             log::warn!("this device does not compute in {precision}: computing in f32");
         }
+        let what = "what evaluations measure";
+        let measures = self.metrics.is_some() || self.evaluations.is_empty();
+        check(
+            what,
+            &"nothing",
+            measures,
+            "a MetricSet, given to Trainer::metrics",
+        )?;
         let _lock = self.lock()?;
         let mut run = self.start(train)?;
         let plan = Plan {
             epochs: self.config.epochs,
-            batches_per_epoch: train.batches_per_epoch() as u64,
+            batches_per_epoch: train.batches_per_epoch(),
             steps: run.steps,
             first_step: run.state.step,
         };
@@ -66,7 +75,7 @@ impl<'a> Trainer<'a> {
         let written = self.wait();
         let outcome = outcome?;
         saved.and(written)?;
-        self.each_callback(|callback| callback.on_end());
+        self.each_callback(Callback::on_end);
         Ok(outcome)
     }
 
@@ -119,7 +128,7 @@ impl<'a> Trainer<'a> {
             file.rewind(state.step)?;
             self.history = file.history().clone();
         }
-        let batches_per_epoch = train.batches_per_epoch() as u64;
+        let batches_per_epoch = train.batches_per_epoch();
         let steps = self.config.steps(batches_per_epoch);
         Ok(Run {
             monitor: Monitor::new(steps, state.means.clone()),
@@ -262,7 +271,7 @@ impl<'a> Trainer<'a> {
         let means = run.monitor.means.iter();
         let means = means.map(|(name, mean)| (name.clone(), mean.compute()));
         let mut record = Record::new(epoch, run.state.step).metrics(Split::Train, means);
-        record.lr = self.schedule.lr(run.state.step - 1);
+        record.lr = self.schedule.lr(run.state.step.saturating_sub(1));
         record.images_per_second = speed;
         if complete {
             run.state.loader = Position { epoch, samples: 0 };
@@ -303,9 +312,7 @@ impl<'a> Trainer<'a> {
                 .for_each(|callback| callback.on_evaluation_start(split, batches));
             let device = self.parameters.device();
             let on_batch = || {
-                callbacks
-                    .iter_mut()
-                    .for_each(|callback| callback.on_evaluation_batch());
+                callbacks.iter_mut().for_each(Callback::on_evaluation_batch);
             };
             let scores = with_precision(self.config.precision, || {
                 evaluate(self.model, &*self.loss, loader, metrics, device, on_batch)
@@ -326,8 +333,8 @@ impl<'a> Trainer<'a> {
         let metrics = record.flat_metrics();
         let Some(&value) = metrics.get(&stopping.metric) else {
             let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
-            return Err(Error::Config {
-                what: "early_stopping.metric",
+            return Err(Error::Setting {
+                what: "early_stopping.metric".to_owned(),
                 found: format!(
                     "{:?}, evaluations give {}",
                     stopping.metric,
@@ -337,7 +344,7 @@ impl<'a> Trainer<'a> {
             });
         };
         let patience = &mut state.patience;
-        let improves = |best| stopping.mode.improves(value, best, stopping.min_delta);
+        let improves = |best| stopping.objective.improves(value, best, stopping.min_delta);
         if patience.best.is_none_or(improves) && !value.is_nan() {
             (patience.best, patience.evaluations) = (Some(value), 0);
         } else {
@@ -417,5 +424,5 @@ struct Run {
 
 /// A setting as JSON.
 fn json(value: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(Error::Settings)
+    serde_json::to_value(value).map_err(Error::SettingsJson)
 }

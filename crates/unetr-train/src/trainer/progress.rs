@@ -149,7 +149,7 @@ pub struct LogLines {
 
 impl Callback for LogLines {
     fn on_start(&mut self, plan: &Plan) {
-        self.every = (plan.batches_per_epoch / 10).max(1);
+        self.every = (plan.batches_per_epoch as u64 / 10).max(1);
         self.steps = plan.steps;
     }
 

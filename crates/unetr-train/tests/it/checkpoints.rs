@@ -26,7 +26,7 @@ fn save(checkpoints: &mut Checkpoints, step: u64, value: f64) {
         position: step as usize,
     };
     checkpoints
-        .save(step, step / 10, &score(value), &state, |files| {
+        .save(step / 10, step, &score(value), &state, |files| {
             files.bytes("model.bin", &step.to_le_bytes())
         })
         .unwrap();
@@ -63,7 +63,7 @@ fn what_is_written_is_read_back() {
         position: 71,
     };
     checkpoints
-        .save(71, 1, &score(f64::NAN), &state, |files| {
+        .save(1, 71, &score(f64::NAN), &state, |files| {
             files.tensors("model.safetensors", &tensors, &metadata)?;
             files.json("extra.json", &[1, 2, 3])
         })
@@ -147,7 +147,7 @@ fn a_failed_save_leaves_the_others_alone() {
     let mut checkpoints = open(folder.path(), 1, Objective::Max);
     save(&mut checkpoints, 10, 0.5);
     let error = checkpoints
-        .save(10, 1, &score(0.9), &(), |files| {
+        .save(1, 10, &score(0.9), &(), |files| {
             files.bytes("model.bin", b"half")?;
             files.bytes("state.json", b"reserved")
         })
@@ -241,10 +241,10 @@ fn names_that_leave_the_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut checkpoints = open(folder.path(), 1, Objective::Max);
     for name in ["", "..", "../model.bin", "a/b", "metrics.json"] {
-        let result = checkpoints.save(10, 1, &score(0.5), &(), |files| files.bytes(name, b""));
+        let result = checkpoints.save(1, 10, &score(0.5), &(), |files| files.bytes(name, b""));
         assert!(matches!(result, Err(Error::FileName { .. })), "{name}");
     }
-    let twice = checkpoints.save(10, 1, &score(0.5), &(), |files| {
+    let twice = checkpoints.save(1, 10, &score(0.5), &(), |files| {
         files.bytes("model.bin", b"1")?;
         files.bytes("model.bin", b"2")
     });

@@ -152,7 +152,7 @@ fn a_clock_that_jumps_changes_nothing() {
         let step = BATCHES + 1;
         let mut trainer = first
             .recorded(folder.path(), config.clone())
-            .callback(Box::new(StopAfter(step, stop.clone())))
+            .callback(StopAfter(step, stop.clone()))
             .stop_signal(stop);
         trainer.fit(&first.train).unwrap();
         let saved = trainer.saved().unwrap();
@@ -194,7 +194,7 @@ fn a_full_disk_is_a_clear_error_and_costs_no_checkpoint() {
     let first = Setup::new(1);
     let mut trainer = first
         .recorded(folder.path(), epochs(3))
-        .callback(Box::new(StopAfter(2, stop.clone())))
+        .callback(StopAfter(2, stop.clone()))
         .stop_signal(stop);
     trainer.fit(&first.train).unwrap();
     drop(trainer);

@@ -116,7 +116,7 @@ fn a_pass_equals_its_batches_one_by_one() {
 
 #[test]
 fn images_are_scored_by_themselves() {
-    let DatasetScores { scores, images } = evaluated();
+    let DatasetScores { scores, images, .. } = evaluated();
     let indices: Vec<usize> = images.iter().map(|score| score.index).collect();
     assert_eq!(indices, (0..SAMPLES).collect::<Vec<_>>());
     let images: Vec<f64> = images.iter().map(|score| score.mean_iou.unwrap()).collect();

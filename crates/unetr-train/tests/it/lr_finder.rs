@@ -201,7 +201,7 @@ fn ranges_that_make_no_sense_are_refused() {
         ),
     ] {
         let error = setup.find(&SumLoss::tutorial(), &wrong).unwrap_err();
-        assert!(matches!(error, Error::Config { .. }));
+        assert!(matches!(error, Error::Setting { .. }));
         assert!(error.to_string().starts_with(message), "{error}");
     }
 }

@@ -150,7 +150,7 @@ fn settings_out_of_range_are_refused() {
     ];
     for (config, what) in cases {
         let error = config.validate().unwrap_err();
-        assert!(matches!(error, Error::Config { .. }), "{error}");
+        assert!(matches!(error, Error::Setting { .. }), "{error}");
         assert!(error.to_string().contains(what), "{error}");
     }
 }

@@ -197,7 +197,7 @@ fn settings_out_of_range_are_refused() {
     ];
     for config in cases {
         let error = Adam::new(Vec::new(), config).unwrap_err();
-        assert!(matches!(error, Error::Config { .. }), "{error}");
+        assert!(matches!(error, Error::Setting { .. }), "{error}");
     }
 }
 

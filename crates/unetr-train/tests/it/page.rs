@@ -353,7 +353,7 @@ fn a_folder_without_a_run_and_no_folder_are_errors() {
         "{error}"
     );
     let error = Report::open::<&Path>(&[]).unwrap_err();
-    assert!(matches!(error, Error::Config { .. }), "{error}");
+    assert!(matches!(error, Error::Setting { .. }), "{error}");
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn schedules_that_make_no_sense_are_refused() {
         ),
     ] {
         let error = schedule.validate().unwrap_err();
-        assert!(matches!(error, Error::Config { .. }));
+        assert!(matches!(error, Error::Setting { .. }));
         assert!(error.to_string().starts_with(message), "{error}");
     }
 }
@@ -277,7 +277,7 @@ fn configurations_that_make_no_sense_are_refused() {
     ] {
         let config: ScheduleConfig = serde_json::from_str(json).unwrap();
         let error = config.schedule(20).unwrap_err();
-        assert!(matches!(error, Error::Config { .. }));
+        assert!(matches!(error, Error::Setting { .. }));
         assert!(error.to_string().starts_with(message), "{error}");
     }
     let unknown = r#"{"kind": "cosine", "steps": 100}"#;

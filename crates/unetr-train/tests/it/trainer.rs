@@ -92,7 +92,7 @@ impl Setup {
         let schedule = Schedule::Constant { lr: 3e-3 };
         Trainer::new(&self.model, &self.parameters, loss, adam, schedule, config)
             .unwrap()
-            .evaluation(MetricSet::new(["background", "square"]).unwrap())
+            .metrics(MetricSet::new(["background", "square"]).unwrap())
             .validation(&self.validation)
     }
 
@@ -195,7 +195,7 @@ fn stop_and_resume(config: &TrainerConfig, steps: &[u64]) {
         let first = Setup::new(1);
         let mut trainer = first
             .recorded(folder.path(), config.clone())
-            .callback(Box::new(StopAfter(step, stop.clone())))
+            .callback(StopAfter(step, stop.clone()))
             .stop_signal(stop);
         assert_eq!(trainer.fit(&first.train).unwrap(), Outcome::Stopped);
         assert_eq!(trainer.saved().unwrap().last().unwrap().step(), step);
@@ -244,7 +244,7 @@ fn a_stop_during_an_evaluation_makes_no_more_updates() {
     let first = Setup::new(1);
     let mut trainer = first
         .recorded(folder.path(), config.clone())
-        .callback(Box::new(StopInEvaluation(2, stop.clone())))
+        .callback(StopInEvaluation(2, stop.clone()))
         .stop_signal(stop);
     assert_eq!(trainer.fit(&first.train).unwrap(), Outcome::Stopped);
     assert_eq!(trainer.history().records().len(), 2);
@@ -429,7 +429,7 @@ fn evaluations_follow_the_first_epoch_every_so_many_and_the_last() {
         let found: Vec<u64> = records.map(|record| record.epoch).collect();
         assert_eq!(found, expected);
         let last = trainer.history().last().unwrap();
-        assert_eq!(last.step, config.steps(BATCHES));
+        assert_eq!(last.step, config.steps(BATCHES as usize));
         for name in ["loss", "cross_entropy", "soft_jaccard"] {
             assert!(last.get(Split::Validation, name).is_some(), "{name}");
         }
@@ -477,7 +477,7 @@ fn callbacks_see_the_run_in_order() {
     };
     let mut trainer = setup
         .trainer(SumLoss::tutorial(), config)
-        .callback(Box::new(Notes(&notes)));
+        .callback(Notes(&notes));
     trainer.fit(&setup.train).unwrap();
     let expected = [
         "start 0/4",

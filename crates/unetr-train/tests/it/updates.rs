@@ -66,7 +66,7 @@ fn epoch(batch: usize, config: TrainerConfig) -> (Setup, Vec<(f64, Values)>) {
         config,
     )
     .unwrap()
-    .callback(Box::new(Notes(&setup, &notes)));
+    .callback(Notes(&setup, &notes));
     trainer.fit(&setup.train).unwrap();
     drop(trainer);
     (setup, notes.into_inner())
@@ -106,7 +106,7 @@ fn auxiliary_heads_teach_the_transformer_with_their_weight() {
         let report = RefCell::new(None);
         let mut trainer = setup
             .trainer(SumLoss::tutorial(), config)
-            .callback(Box::new(Last(&report)));
+            .callback(Last(&report));
         trainer.fit(&setup.train).unwrap();
         drop(trainer);
         let own = |(name, _): &(String, _)| !name.starts_with("auxiliary_heads.");
@@ -164,7 +164,7 @@ fn averages_are_evaluated_and_saved_and_left_behind() {
     let notes = RefCell::new(Vec::new());
     let mut trainer = setup
         .recorded(folder.path(), config.clone())
-        .callback(Box::new(Notes(&setup, &notes)));
+        .callback(Notes(&setup, &notes));
     trainer.fit(&setup.train).unwrap();
     let record = trainer.history().last().unwrap().clone();
     let checkpoint = trainer.saved().unwrap().last().unwrap().clone();
@@ -252,7 +252,7 @@ fn a_run_that_no_longer_gets_better_ends() {
         .trainer(SumLoss::tutorial(), wrong)
         .fit(&setup.train)
         .unwrap_err();
-    assert!(matches!(error, Error::Config { .. }), "{error}");
+    assert!(matches!(error, Error::Setting { .. }), "{error}");
     assert!(error.to_string().contains("validation/mean_iou"), "{error}");
 }
 
@@ -341,7 +341,7 @@ fn an_update_in_f16_is_left_out_where_gradients_are_too_large() {
         };
         let mut trainer = setup
             .trainer(Narrow, config)
-            .callback(Box::new(Notes(&setup, &notes)));
+            .callback(Notes(&setup, &notes));
         trainer.fit(&setup.train).unwrap();
         drop(trainer);
         let notes = notes.into_inner();

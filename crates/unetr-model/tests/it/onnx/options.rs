@@ -1,9 +1,7 @@
 //! What a file says of itself, the other inputs and outputs, and what is refused.
 
 use candle_core::{D, DType, Device, Tensor};
-use unetr_model::{
-    Mode, ModelError, OnnxConfig, OnnxInput, OnnxOutput, Parameters, Unetr, UnetrConfig,
-};
+use unetr_model::{Error, Mode, OnnxConfig, OnnxInput, OnnxOutput, Parameters, Unetr, UnetrConfig};
 
 use super::proto::{Size, ValueInfo, element};
 use super::{export, images, interpreter, noise, random, read};
@@ -175,10 +173,7 @@ fn what_does_not_fit_is_refused_and_leaves_the_file() {
         .0
         .save_onnx(&parameters, &options, &path)
         .unwrap_err();
-    assert!(
-        matches!(error, ModelError::ParameterShape { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::ParameterShape { .. }), "{error}");
     let scaled = UnetrConfig {
         layer_scale: Some(1.),
         ..cfg()

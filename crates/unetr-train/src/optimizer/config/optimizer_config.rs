@@ -39,6 +39,7 @@ use crate::{
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum OptimizerConfig {
     /// Adam, the tutorial's by default; its weight decay is decoupled.
     Adam(AdamConfig),
@@ -137,8 +138,8 @@ impl OptimizerConfig {
 }
 
 fn refuse_lbfgs() -> Error {
-    Error::Config {
-        what: "the optimizer",
+    Error::Setting {
+        what: "the optimizer".to_owned(),
         found: "lbfgs, which evaluates the loss of one batch many times in a step".to_owned(),
         expected: "one that needs a gradient alone, such as adamw or sgd",
     }

@@ -78,8 +78,8 @@ impl ExternalConfig for SgdConfig {
     fn validate(&self) -> Result<()> {
         validate_settings(self)?;
         if self.nesterov && (self.momentum == 0. || self.dampening > 0.) {
-            return Err(Error::Config {
-                what: "nesterov of SGD",
+            return Err(Error::Setting {
+                what: "nesterov of SGD".to_owned(),
                 found: format!(
                     "true with momentum {} and dampening {}",
                     self.momentum, self.dampening

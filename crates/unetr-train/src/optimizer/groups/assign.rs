@@ -156,8 +156,8 @@ impl ParameterGroups {
         let settings: Vec<_> = settings.collect();
         let frozen = |settings: &ParameterSettings| settings.training == Training::Frozen;
         if !settings.is_empty() && settings.iter().all(frozen) {
-            return Err(Error::Config {
-                what: "the number of parameters to train",
+            return Err(Error::Setting {
+                what: "the number of parameters to train".to_owned(),
                 found: format!("0, all {} are frozen", settings.len()),
                 expected: "at least 1; freeze fewer",
             });
@@ -186,8 +186,8 @@ impl ParameterGroups {
                 decay,
                 blocks: last + 1,
             })),
-            None => Err(Error::Config {
-                what: "the number of parameters with a layer decay",
+            None => Err(Error::Setting {
+                what: "the number of parameters with a layer decay".to_owned(),
                 found: "0".to_owned(),
                 expected: "names such as vit.blocks.0.mlp.linear1.weight, or no layer decay",
             }),

@@ -46,8 +46,8 @@ impl Report {
     /// damaged. The last line of a history may be torn.
     pub fn open<P: AsRef<Path>>(folders: &[P]) -> Result<Self> {
         if folders.is_empty() {
-            return Err(Error::Config {
-                what: "the list of runs",
+            return Err(Error::Setting {
+                what: "the list of runs".to_owned(),
                 found: "empty".to_owned(),
                 expected: "the folder of at least one run",
             });
