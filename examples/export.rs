@@ -66,7 +66,7 @@ enum Output {
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    common::compute_threads(0)?;
+    common::device::compute_threads(0)?;
     let ((model, parameters), normalize) = match (&flags.model, &flags.config) {
         (Some(folder), _) => {
             let segmenter = Segmenter::from_pretrained(folder)?;

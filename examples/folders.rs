@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use common::{Settings, Task};
+use common::settings::Settings;
+use common::task::Task;
 use unetr::data::{
     ClassMap, Compose, Dataset, FolderConfig, FolderDataset, HorizontalFlip, Normalize,
     RandomBrightnessContrast, RandomResizedCrop, Split,
@@ -52,7 +53,7 @@ struct Flags {
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let (photos, names) = open(&flags)?;
-    let cfg = common::small_network(photos.num_classes());
+    let cfg = common::task::small_network(photos.num_classes());
     let augment = Compose::default()
         .then(RandomResizedCrop {
             scale: [0.7, 1.0],
@@ -69,7 +70,7 @@ fn main() -> Result<()> {
     };
     let split = Split::random(photos.len(), 0.8, flags.seed)?;
     let task = Task::new(photos, split, names, augment)?;
-    common::train(&settings, &Recipe::small(), &cfg, &task)
+    common::run::train(&settings, &Recipe::small(), &cfg, &task)
 }
 
 /// The data set and the names of its classes.

@@ -38,7 +38,7 @@ use unetr::train::{
     SumLoss, Trainer, TrainerConfig, console_progress,
 };
 
-use common::PrecisionKind;
+use common::settings::PrecisionKind;
 
 /// Steps that are not measured.
 const WARM_UP: usize = 2;
@@ -290,7 +290,7 @@ fn trainer(network: Network) -> Result<()> {
     };
     let transforms = Compose::tutorial_train([case.image_size; 2]);
     let device = prepared.images.device();
-    let loader = common::loader_for(device, photos, transforms, loader)?;
+    let loader = common::device::loader_for(device, photos, transforms, loader)?;
     loader.epoch(0).try_for_each(|batch| batch.map(|_| ()))?; // fills the cache
 
     let steps = case.steps.min(loader.batches_per_epoch());
@@ -352,8 +352,8 @@ struct Prepared {
 
 impl Prepared {
     fn new(case: Network) -> Result<Self> {
-        common::compute_threads(case.threads)?;
-        let device = common::device(&case.device)?;
+        common::device::compute_threads(case.threads)?;
+        let device = common::device::device(&case.device)?;
         let cfg = UnetrConfig {
             hidden_size: case.hidden,
             mlp_size: case.mlp,

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
-use common::{Settings, Task};
+use common::settings::Settings;
+use common::task::Task;
 use indicatif::{ProgressBar, ProgressStyle};
 use unetr::data::{Compose, Dataset, DownloadEvent, OxfordPets, Split, download_oxford_pets};
 use unetr::model::UnetrConfig;
@@ -117,7 +118,7 @@ fn main() -> Result<()> {
         None => transforms,
     };
     let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
-    common::train(&flags.settings, &recipe, &cfg, &task)
+    common::run::train(&flags.settings, &recipe, &cfg, &task)
 }
 
 fn read_transforms(path: &Path) -> Result<Compose> {

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use common::PrecisionKind;
+use common::settings::PrecisionKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use unetr::data::{ExifOrientation, read_image};
 use unetr::predict::{
@@ -96,8 +96,8 @@ enum FlipKind {
 
 fn main() -> Result<ExitCode> {
     let flags = Flags::parse();
-    common::compute_threads(0)?;
-    let device = common::device(&flags.device)?;
+    common::device::compute_threads(0)?;
+    let device = common::device::device(&flags.device)?;
     let segmenter =
         Segmenter::from_pretrained_on(&flags.model, &device)?.with_config(config(&flags))?;
     let photos = photos(&flags)?;

@@ -8,7 +8,8 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use common::{Settings, Task};
+use common::settings::Settings;
+use common::task::Task;
 use unetr::data::{Compose, OxfordPets};
 use unetr::train::Recipe;
 
@@ -34,7 +35,7 @@ struct Flags {
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
-    let cfg = common::small_network(OxfordPets::CLASS_NAMES.len());
+    let cfg = common::task::small_network(OxfordPets::CLASS_NAMES.len());
     let settings = Settings {
         epochs: Some(flags.epochs),
         device: flags.device,
@@ -46,5 +47,5 @@ fn main() -> anyhow::Result<()> {
     let split = pets.official_split()?;
     let augment = Compose::crop_and_flip(cfg.image_size);
     let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
-    common::train(&settings, &Recipe::small(), &cfg, &task)
+    common::run::train(&settings, &Recipe::small(), &cfg, &task)
 }

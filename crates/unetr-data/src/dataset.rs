@@ -1,6 +1,32 @@
 use crate::{Fingerprint, Result, Sample};
 
 /// A finite collection of samples that can be read in any order and from several threads.
+///
+/// # Examples
+/// ```
+/// use image::{GrayImage, RgbImage};
+/// use unetr_data::{Dataset, Result, Sample};
+///
+/// /// Photos in memory, each of one class.
+/// struct Plain(Vec<(RgbImage, u8)>);
+///
+/// impl Dataset for Plain {
+///     fn len(&self) -> usize {
+///         self.0.len()
+///     }
+///
+///     fn get(&self, index: usize) -> Result<Sample> {
+///         let len = self.len();
+///         let (photo, class) = self.0.get(index).ok_or(unetr_data::Error::Index { index, len })?;
+///         let mask = GrayImage::from_pixel(photo.width(), photo.height(), image::Luma([*class]));
+///         Ok(Sample::new(self.name(index), photo.clone(), mask))
+///     }
+/// }
+///
+/// let plain = Plain(vec![(RgbImage::new(6, 4), 2)]);
+/// assert_eq!(plain.get(0)?.mask.get_pixel(5, 3).0, [2]);
+/// # Ok::<(), unetr_data::Error>(())
+/// ```
 pub trait Dataset: Send + Sync {
     /// How many samples there are.
     fn len(&self) -> usize;

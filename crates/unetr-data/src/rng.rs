@@ -9,6 +9,15 @@ pub type SampleRng = ChaCha8Rng;
 ///
 /// Its stream depends on nothing but `(seed, epoch, index)`, so that neither the number of worker
 /// threads nor their order nor a resume changes what is drawn.
+///
+/// # Examples
+/// ```
+/// use unetr_data::{rand::Rng, sample_rng};
+///
+/// let draw = |epoch| sample_rng(12, epoch, 7).random_range(0..1_000_000);
+/// assert_eq!(draw(3), draw(3));
+/// assert_ne!(draw(3), draw(4));
+/// ```
 pub fn sample_rng(seed: u64, epoch: u64, index: u64) -> SampleRng {
     generator([seed, epoch, index], b"unetr/rs")
 }

@@ -262,6 +262,12 @@ impl TryFrom<Fields> for ConfusionMatrix {
                 counts.len()
             ));
         }
+        let total = counts
+            .iter()
+            .try_fold(0, |sum: u64, &count| sum.checked_add(count));
+        if total.is_none() {
+            return Err("the counts of a confusion matrix sum up to more than 64 bits".into());
+        }
         Ok(Self {
             classes,
             ignore_index,

@@ -2,6 +2,21 @@ use candle_core::{Result, Tensor};
 use unetr_ops::Mode;
 
 /// What a trainer asks of a network: a score for every class at every pixel.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Result, Tensor};
+/// use unetr_model::{Mode, SegmentationModel};
+///
+/// /// Takes the colours as scores: red is class 0, green 1, blue 2.
+/// struct Colours;
+///
+/// impl SegmentationModel for Colours {
+///     fn forward(&self, images: &Tensor, _: Mode) -> Result<Tensor> {
+///         Ok(images.clone())
+///     }
+/// }
+/// ```
 pub trait SegmentationModel: Send + Sync {
     /// The scores of a batch of images.
     ///
@@ -18,6 +33,7 @@ pub trait SegmentationModel: Send + Sync {
     ///
     /// # Shapes
     /// - `images`: `[batch, channels, height, width]`
+    /// - returns: see [`TrainingOutput`]
     ///
     /// # Errors
     /// When the images are not what the network takes.

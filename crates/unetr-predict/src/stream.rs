@@ -54,6 +54,25 @@ impl Segmenter {
     ///
     /// # Panics
     /// When `read` or `write` does.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use unetr_data::{ExifOrientation, read_image};
+    /// use unetr_predict::{Error, Segmenter, StreamConfig, find_photos};
+    ///
+    /// let segmenter = Segmenter::from_pretrained("runs/quickstart/model")?;
+    /// let photos = find_photos(["holiday/"])?;
+    /// segmenter.segment_stream(
+    ///     photos,
+    ///     StreamConfig::default(),
+    ///     |path| Ok::<_, Error>(read_image(path, ExifOrientation::Apply)?),
+    ///     |path, result| match result {
+    ///         Ok((_, segmentation)) => println!("{}: {:?}", path.display(), segmentation.areas(3)),
+    ///         Err(error) => eprintln!("{error}"),
+    ///     },
+    /// )?;
+    /// # Ok::<(), unetr_predict::Error>(())
+    /// ```
     pub fn segment_stream<T: Send, E: From<Error> + Send>(
         &self,
         items: impl IntoIterator<Item = T, IntoIter: Send>,

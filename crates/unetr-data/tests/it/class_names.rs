@@ -67,6 +67,10 @@ fn classes_that_cannot_be_are_refused() {
     };
     assert!(problem(&[]).contains("there are 0; expected 1 to 255"));
     assert!(problem(&["a", ""]).contains("class 1 has an empty name"));
+    assert!(
+        problem(&["a", "\u{1b}[2J"]).contains("the name of class 1 has 4 characters, or some that")
+    );
+    assert!(problem(&[&"a".repeat(257)]).contains("257 characters"));
     assert!(problem(&["a", "b", "a"]).contains("classes 0 and 2 are both called `a`"));
     let numbers: Vec<_> = (0..300).map(|i| i.to_string()).collect();
     assert_eq!(Classes::named(&numbers[..255]).unwrap().len(), 255);

@@ -395,6 +395,14 @@ fn a_file_that_cannot_be_is_an_error_at_once() {
             "1 annotated image(s) without a partner: gone.jpg",
         ),
         (
+            change("/images/0/file_name", json!("../a.png")),
+            "the file_name \"../a.png\" leads out of the folder of photos",
+        ),
+        (
+            change("/images/0/file_name", json!("/etc/a.png")),
+            "leads out of the folder of photos",
+        ),
+        (
             change("/categories/1/id", json!(18)),
             "the categories `dog` and `cat` both have the id 18",
         ),

@@ -130,6 +130,25 @@ fn exif_orientation_is_applied_ignored_or_illegal() {
 }
 
 #[test]
+fn metadata_that_claims_to_be_longer_than_the_file_is_left_alone() {
+    let webp = encode(RgbImage::from_pixel(5, 4, Rgb([9; 3])), ImageFormat::WebP);
+    // An extended file of 5x4 with EXIF data, of which four bytes are there.
+    let mut bytes = b"RIFF\0\0\0\0WEBPVP8X\x0A\0\0\0\x08\0\0\0\x04\0\0\x03\0\0".to_vec();
+    bytes.extend(&webp[12..]);
+    for length in [4, u32::MAX] {
+        let mut bytes = bytes.clone();
+        bytes.extend(b"EXIF");
+        bytes.extend(length.to_le_bytes());
+        bytes.extend(b"II*\0");
+        let size = bytes.len() as u32 - 8;
+        bytes[4..8].copy_from_slice(&size.to_le_bytes());
+        let (_folder, path) = write(&bytes);
+        let photo = read_image(&path, ExifOrientation::Apply).unwrap();
+        assert_eq!(photo.dimensions(), (5, 4), "{length}");
+    }
+}
+
+#[test]
 fn a_jpeg_cut_off_anywhere_is_an_error() {
     for name in ["decode_420.jpg", "decode_prog.jpg"] {
         let whole = fs::read(fixture(name)).unwrap();

@@ -287,17 +287,17 @@ fn tutorial_training_pipeline_is_albumentations() {
 fn a_pipeline_is_read_from_and_written_to_yaml() {
     let text = "\
 steps:
-- type: affine
+- kind: affine
   rotate: [-35, 35]
   fill_mask: 1
   p: 0.3
-- type: random_resized_crop
+- kind: random_resized_crop
   size: [256, 256]
   scale: [0.7, 1]
-- type: horizontal_flip
-- type: random_brightness_contrast
+- kind: horizontal_flip
+- kind: random_brightness_contrast
   p: 0.4
-- type: normalize
+- kind: normalize
 ";
     let pipeline: Compose = serde_yaml_ng::from_str(text).unwrap();
     assert_eq!(pipeline, Compose::tutorial_train([256, 256]));
@@ -305,7 +305,7 @@ steps:
         let yaml = serde_yaml_ng::to_string(&step).unwrap();
         assert_eq!(serde_yaml_ng::from_str::<Step>(&yaml).unwrap(), step);
     }
-    let error = serde_yaml_ng::from_str::<Compose>("steps:\n- type: blur\n").unwrap_err();
+    let error = serde_yaml_ng::from_str::<Compose>("steps:\n- kind: blur\n").unwrap_err();
     assert!(
         error.to_string().contains("unknown variant `blur`"),
         "{error}"

@@ -8,6 +8,8 @@ use crate::layers::{Bias, Linear};
 /// The feed-forward half of an encoder block: linear, GELU, linear, with dropout after both.
 ///
 /// Parameters: `linear1`, `linear2`.
+///
+/// Source: Dosovitskiy et al. 2021, section 3.1, <https://arxiv.org/abs/2010.11929>
 #[derive(Debug, Clone)]
 pub struct Mlp {
     pub(super) linear1: Linear,

@@ -71,7 +71,8 @@ impl UnetrConfig {
         }
     }
 
-    /// A network that trains on a CPU: 128×128 images, ViT-Ti's width with 4 heads.
+    /// A network that trains on a CPU: 128×128 images, the width of ViT-Ti (Touvron et al. 2021,
+    /// <https://arxiv.org/abs/2012.12877>, table 1) with 4 heads.
     pub fn small() -> Self {
         Self {
             image_size: [128, 128],

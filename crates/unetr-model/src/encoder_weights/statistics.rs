@@ -64,10 +64,11 @@ impl PixelStatistics {
     /// From `preprocessor_config.json` of `transformers` or `config.json` of timm.
     fn of_json(json: &Value) -> Option<Self> {
         let at = |json: &Value, mean: &str, std: &str| {
-            Some(Self {
-                mean: three(json.get(mean)?)?,
-                std: three(json.get(std)?)?,
-            })
+            let std = three(json.get(std)?)?;
+            let mean = three(json.get(mean)?)?;
+            std.iter()
+                .all(|&std| std > 0.)
+                .then_some(Self { mean, std })
         };
         at(json, "image_mean", "image_std")
             .or_else(|| at(json.get("pretrained_cfg")?, "mean", "std"))

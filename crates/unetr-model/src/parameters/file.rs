@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::safetensors::Load;
-use candle_core::{DType, Device, Tensor, pickle};
+use candle_core::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
+use super::pickle::Checkpoint;
 use super::report::is_ignored;
 use crate::error::At;
 use crate::files::write_aside;
@@ -37,45 +38,35 @@ pub(super) fn read(path: &Path) -> Result<Weights> {
 
 /// The tensors of real numbers of a pickle, of which nothing is executed.
 fn read_pickle(path: &Path) -> Result<Weights> {
-    std::fs::File::open(path).at(path)?;
-    let unreadable = |reason: String| Error::Pickle {
+    let file = std::fs::File::open(path).at(path)?;
+    let unreadable = |reason| Error::Pickle {
         path: path.to_owned(),
         reason,
     };
-    let mut reason = "no tensors".to_owned();
+    let mut checkpoint = Checkpoint::open(file).map_err(unreadable)?;
+    let mut reason = None;
     for key in KEYS {
-        let tensors = match pickle::read_all_with_key(path, key) {
-            Ok(tensors) => tensors,
-            Err(error) => {
-                // What the first try says, which is not of a key.
-                if key.is_none() {
-                    reason = error.to_string();
-                }
-                continue;
-            }
-        };
-        let is_real = |tensor: &Tensor| {
-            matches!(
-                tensor.dtype(),
-                DType::F16 | DType::BF16 | DType::F32 | DType::F64
-            )
-        };
-        let mut weights = Weights {
-            tensors: HashMap::new(),
-            ignored: Vec::new(),
-        };
-        for (name, tensor) in tensors {
-            match is_ignored(&name) || !is_real(&tensor) {
-                true => weights.ignored.push(name),
-                false => drop(weights.tensors.insert(name, tensor)),
-            }
-        }
-        if !weights.tensors.is_empty() {
-            weights.ignored.sort_unstable();
-            return Ok(weights);
+        match read_below(&mut checkpoint, key) {
+            Ok(weights) if weights.tensors.is_empty() => {}
+            Ok(weights) => return Ok(weights),
+            Err(error) => reason = reason.or(Some(error)),
         }
     }
-    Err(unreadable(reason))
+    Err(unreadable(
+        reason.unwrap_or_else(|| "no tensors".to_owned()),
+    ))
+}
+
+fn read_below(checkpoint: &mut Checkpoint, key: Option<&str>) -> Result<Weights, String> {
+    let (mut views, mut ignored) = (Vec::new(), Vec::new());
+    for (name, view) in checkpoint.tensors(key)? {
+        match view {
+            Some(view) if !is_ignored(&name) => views.push((name, view)),
+            _ => ignored.push(name),
+        }
+    }
+    let tensors = checkpoint.read(views)?;
+    Ok(Weights { tensors, ignored })
 }
 
 fn read_safetensors(path: &Path) -> Result<Weights> {

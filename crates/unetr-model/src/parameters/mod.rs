@@ -3,6 +3,7 @@
 mod backend;
 mod file;
 pub mod init;
+mod pickle;
 mod report;
 
 pub use report::{LoadReport, ShapeMismatch};

@@ -225,6 +225,20 @@ fn a_vit_alone_takes_any_patch_size() {
 }
 
 #[test]
+fn images_that_nobody_can_hold_are_refused() {
+    let largest = UnetrConfig::tiny().with_image_size([4096, 4096]);
+    largest.validate().unwrap();
+    let error = largest
+        .with_image_size([4096, 4112])
+        .validate()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "image_size is 4096x4112, expected at most 16777216 pixels"
+    );
+}
+
+#[test]
 fn images_of_another_shape_are_refused() {
     let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
     let model = Unetr::new(&UnetrConfig::tiny(), parameters.var_builder()).unwrap();

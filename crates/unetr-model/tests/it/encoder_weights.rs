@@ -224,6 +224,35 @@ fn what_is_no_encoder_is_refused() {
 }
 
 #[test]
+fn a_header_alone_is_no_large_encoder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let open = |mlp: &[usize], positions: &[usize]| {
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+        let tensors = HashMap::from([
+            ("patch_embed.proj.weight", zeros(&[32768, 3, 16, 0])),
+            ("blocks.0.mlp.fc1.weight", zeros(mlp)),
+            ("blocks.32767.norm1.weight", zeros(&[1])),
+            ("pos_embed", zeros(positions)),
+        ]);
+        candle_core::safetensors::save(&tensors, &path).unwrap();
+        EncoderWeights::open(&path).and_then(|weights| weights.config(&base()))
+    };
+    for (mlp, positions, reason) in [
+        (
+            &[32768, 0][..],
+            [1, 1, 1],
+            "1 numbers, and the matrices of 32768 layers",
+        ),
+        (&[], [1, 1, 1], "first layer of the MLP of shape []"),
+        (&[32768, 0], [1, 1, 0], "position embeddings: [1, 1, 0]"),
+    ] {
+        let error = open(mlp, &positions).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
 fn a_checkpoint_of_monai_loads_from_its_pickle() {
     let cfg = UnetrConfig {
         feature_size: 2,

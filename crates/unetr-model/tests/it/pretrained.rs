@@ -30,6 +30,24 @@ fn a_folder_is_enough_to_predict() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_written_replaces_a_link_and_leaves_its_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::write(&elsewhere, "mine").unwrap();
+    for name in ["config.json", "config.json.tmp", "model.safetensors"] {
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join(name)).unwrap();
+    }
+    let parameters = Parameters::new(1, DType::F32, &Device::Cpu);
+    let model = Unetr::new(&UnetrConfig::tiny(), parameters.var_builder()).unwrap();
+    model.save(&parameters, folder.path()).unwrap();
+    assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "mine");
+    Unetr::load(folder.path(), &Device::Cpu).unwrap();
+    let count = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(count, 3, "nothing is left aside");
+}
+
 #[test]
 fn weights_of_another_configuration_are_refused() {
     let folder = tempfile::tempdir().unwrap();

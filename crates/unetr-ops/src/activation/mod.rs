@@ -47,6 +47,8 @@ pub enum Activation {
     /// `max(x, 0)`, with derivative 0 at 0.
     Relu,
     /// `x` where `x ≥ 0`, `slope · x` elsewhere; the derivative at 0 is 1, as in Flax.
+    ///
+    /// Source: Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models", section 2
     LeakyRelu {
         /// The factor for negative numbers.
         slope: f64,

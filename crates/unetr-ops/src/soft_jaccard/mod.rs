@@ -34,6 +34,8 @@ pub enum JaccardReduction {
 /// ratio for the whole batch, as in the Flax tutorial. Pixels whose label is `ignore` are left out; if
 /// that is all of them, the loss is 0.
 ///
+/// Source: <https://flax.readthedocs.io/en/latest/examples/image_segmentation.html>
+///
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
 /// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore`

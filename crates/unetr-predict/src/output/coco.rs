@@ -21,7 +21,7 @@ pub struct CocoResult<I> {
     pub score: f64,
 }
 
-/// The classes that a photo shows, each as one region.
+/// The classes that a photo shows, each as one region; `classes` is how many there are.
 pub fn coco_results<I: Clone>(
     image_id: I,
     segmentation: &Segmentation,

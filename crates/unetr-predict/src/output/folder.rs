@@ -52,6 +52,22 @@ pub struct PhotoSummary {
 }
 
 /// A folder of files about photos.
+///
+/// # Examples
+/// ```no_run
+/// use std::path::Path;
+/// use unetr_data::{ExifOrientation, read_image};
+/// use unetr_predict::{OutputFolder, OutputKind, Segmenter};
+///
+/// let segmenter = Segmenter::from_pretrained("runs/quickstart/model")?;
+/// let kinds = [OutputKind::Mask, OutputKind::Contours];
+/// let folder = OutputFolder::create("masks", kinds, segmenter.classes())?;
+/// let path = Path::new("photo.jpg");
+/// let photo = read_image(path, ExifOrientation::Apply)?;
+/// let summary = folder.write("photo", path, &photo, &segmenter.segment(&photo)?)?;
+/// println!("{:?}", summary.files); // photo.mask.png, photo.contours.json
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct OutputFolder {
     path: PathBuf,

@@ -93,7 +93,8 @@ impl SlidingWindow {
 
 /// The scores of images of any size by a network of one size, whose windows go over them.
 ///
-/// An image that is smaller than a window has zeros around it.
+/// An image that is smaller than a window has zeros around it. The network takes `batch_size` windows at once, and computes
+/// in the precision around it, see [`with_precision`](unetr_model::with_precision).
 ///
 /// Source: MONAI's `sliding_window_inference`, whose numbers these are.
 ///

@@ -35,6 +35,24 @@ pub struct LossValue {
 }
 
 /// How wrong a network's logits are.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Result, Tensor};
+/// use unetr_train::{CrossEntropy, Loss, LossValue, SumLoss};
+///
+/// /// Keeps logits small.
+/// #[derive(Debug)]
+/// struct SmallLogits;
+///
+/// impl Loss for SmallLogits {
+///     fn compute(&self, logits: &Tensor, _labels: &Tensor) -> Result<LossValue> {
+///         Ok(LossValue::single("size", logits.sqr()?.mean_all()?))
+///     }
+/// }
+///
+/// let loss = SumLoss::new(CrossEntropy::default()).plus_weighted(1e-4, SmallLogits);
+/// ```
 pub trait Loss: Send + Sync + std::fmt::Debug {
     /// The loss of a batch, differentiable.
     ///

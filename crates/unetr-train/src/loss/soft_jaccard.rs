@@ -8,6 +8,8 @@ use super::describe::{Description, ignoring};
 use super::{Loss, LossValue};
 
 /// One minus the soft intersection over union of the batch, see [`unetr_ops::soft_jaccard`].
+///
+/// Source: the Flax tutorial, <https://flax.readthedocs.io/en/latest/examples/image_segmentation.html>
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SoftJaccard {

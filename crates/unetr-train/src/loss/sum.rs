@@ -70,6 +70,8 @@ impl SumLoss {
     }
 
     /// The tutorial's: cross entropy and soft Jaccard.
+    ///
+    /// Source: <https://flax.readthedocs.io/en/latest/examples/image_segmentation.html>
     pub fn tutorial() -> Self {
         Self::new(CrossEntropy::default()).plus(SoftJaccard::default())
     }

@@ -38,8 +38,26 @@ pub struct ImageScore {
 /// On a GPU nothing is read back before the last batch, but where `metrics` has a boundary IoU or
 /// the counts of many classes and images would fill the memory.
 ///
+/// It computes in the precision around it, see [`with_precision`](unetr_model::with_precision).
+///
 /// # Errors
 /// When a batch cannot be read or the network or the loss cannot be computed.
+///
+/// # Examples
+/// ```no_run
+/// # fn run(
+/// #     model: &unetr_model::Unetr, loader: &unetr_data::DataLoader
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use unetr_metrics::MetricSet;
+/// use unetr_train::{CrossEntropy, evaluate};
+///
+/// let mut metrics = MetricSet::new(["background", "road"])?;
+/// let device = candle_core::Device::Cpu;
+/// let scores = evaluate(model, &CrossEntropy::default(), loader, &mut metrics, &device, || {})?;
+/// println!("mean IoU {:.3}, loss {:.3}", scores["mean_iou"], scores["loss"]);
+/// # Ok(())
+/// # }
+/// ```
 pub fn evaluate(
     model: &dyn SegmentationModel,
     loss: &dyn Loss,

@@ -2,22 +2,19 @@ use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use unetr_data::{DataLoader, Position};
-use unetr_model::with_precision;
+use unetr_data::DataLoader;
 
 use super::batches::Batches;
 use super::builder::{Resume, Trainer};
 use super::callback::{Callback, Plan, StepReport};
 use super::ema::Ema;
-use super::evaluate::evaluate;
 use super::forward::{Pass, train_mode};
 use super::gradients::{Gradients, Update};
 use super::monitor::{Monitor, Pending};
-use super::resume::{copies, restore};
+use super::resume::restore;
 use super::state::RunState;
 use crate::check::check;
-use crate::checkpoint::Snapshot;
-use crate::{Error, Evaluation, Record, Result, RunLock, Split};
+use crate::{Error, Result, RunLock};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,173 +250,26 @@ impl<'a> Trainer<'a> {
         Ok(images)
     }
 
-    fn each_callback(&mut self, tell: impl FnMut(&mut Box<dyn Callback + 'a>)) {
+    pub(super) fn each_callback(&mut self, tell: impl FnMut(&mut Box<dyn Callback + 'a>)) {
         self.callbacks.iter_mut().for_each(tell);
     }
 
-    fn report(&mut self, report: Option<StepReport>) {
+    pub(super) fn report(&mut self, report: Option<StepReport>) {
         if let Some(report) = report {
             self.each_callback(|callback| callback.on_step(&report));
-        }
-    }
-
-    /// Evaluates where it is time to, writes the record and the checkpoint.
-    fn end_epoch(&mut self, run: &mut Run, (started, speed): (Instant, f64)) -> Result<()> {
-        let complete = run.state.steps_of_epoch >= run.steps_per_epoch;
-        let last = run.state.step >= run.steps;
-        let epoch = run.state.loader.epoch + 1;
-        let means = run.monitor.means.iter();
-        let means = means.map(|(name, mean)| (name.clone(), mean.compute()));
-        let mut record = Record::new(epoch, run.state.step).metrics(Split::Train, means);
-        record.lr = self.schedule.lr(run.state.step.saturating_sub(1));
-        record.images_per_second = speed;
-        if complete {
-            run.state.loader = Position { epoch, samples: 0 };
-            run.state.steps_of_epoch = 0;
-            run.monitor.means.clear();
-        }
-        let evaluates = last || self.config.evaluates_after(epoch);
-        if evaluates {
-            record = match &run.ema {
-                Some(ema) => ema.with_averages(|| self.evaluate(record))?,
-                None => self.evaluate(record)?,
-            };
-            self.note_progress(&mut run.state, &record)?;
-        }
-        record.seconds = started.elapsed().as_secs_f64();
-        self.each_callback(|callback| callback.on_epoch(&record));
-        if let Some(file) = &mut self.history_file {
-            file.append(record.clone())?;
-        }
-        let saver = self.checkpoints.as_ref();
-        let keeps = complete && saver.is_some_and(|saver| saver.keeps_epoch(epoch));
-        if evaluates || keeps {
-            self.save(run, Some(&record))?;
-        }
-        self.history.push(record);
-        Ok(())
-    }
-
-    fn evaluate(&mut self, mut record: Record) -> Result<Record> {
-        let Some(metrics) = &mut self.metrics else {
-            return Ok(record);
-        };
-        for &(split, loader) in &self.evaluations {
-            let batches = loader.batches_per_epoch() as u64;
-            let callbacks = &mut self.callbacks;
-            callbacks
-                .iter_mut()
-                .for_each(|callback| callback.on_evaluation_start(split, batches));
-            let device = self.parameters.device();
-            let on_batch = || {
-                callbacks.iter_mut().for_each(Callback::on_evaluation_batch);
-            };
-            let scores = with_precision(self.config.precision, || {
-                evaluate(self.model, &*self.loss, loader, metrics, device, on_batch)
-            })?;
-            if let (Split::Validation, Some(path)) = (split, &self.evaluation_file) {
-                Evaluation::new(record.epoch, record.step, split, metrics).write(path)?;
-            }
-            record = record.metrics(split, scores);
-        }
-        Ok(record)
-    }
-
-    /// Compares an evaluation with the best one before.
-    fn note_progress(&self, state: &mut RunState, record: &Record) -> Result<()> {
-        let Some(stopping) = &self.config.early_stopping else {
-            return Ok(());
-        };
-        let metrics = record.flat_metrics();
-        let Some(&value) = metrics.get(&stopping.metric) else {
-            let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
-            return Err(Error::Setting {
-                what: "early_stopping.metric".to_owned(),
-                found: format!(
-                    "{:?}, evaluations give {}",
-                    stopping.metric,
-                    names.join(", ")
-                ),
-                expected: "one of these",
-            });
-        };
-        let patience = &mut state.patience;
-        let improves = |best| stopping.objective.improves(value, best, stopping.min_delta);
-        if patience.best.is_none_or(improves) && !value.is_nan() {
-            (patience.best, patience.evaluations) = (Some(value), 0);
-        } else {
-            patience.evaluations += 1;
-        }
-        Ok(())
-    }
-
-    fn is_patient(&self, state: &RunState) -> bool {
-        let stopping = self.config.early_stopping.as_ref();
-        stopping.is_none_or(|stopping| state.patience.evaluations < stopping.patience.max(1))
-    }
-
-    /// Whether a checkpoint within the epoch is due; where the epoch ends, there may be one anyway.
-    fn is_time_to_save(&self, run: &Run) -> bool {
-        let config = &self.config;
-        let minutes = config.save_every_minutes.map(|minutes| minutes * 60.);
-        let due = config
-            .save_every_steps
-            .is_some_and(|steps| run.state.step.is_multiple_of(steps))
-            || minutes.is_some_and(|seconds| run.last_save.elapsed().as_secs_f64() >= seconds);
-        due && run.state.steps_of_epoch < run.steps_per_epoch && run.state.step < run.steps
-    }
-
-    /// Saves where the run stopped, unless that is where the last checkpoint is: after an
-    /// evaluation, whose metrics that checkpoint has.
-    fn save_stopped(&mut self, run: &mut Run) -> Result<()> {
-        let Some(saver) = &mut self.checkpoints else {
-            return Ok(());
-        };
-        match saver.wait()?.last() {
-            Some(last) if last.step() == run.state.step => Ok(()),
-            _ => self.save(run, None),
-        }
-    }
-
-    /// Begins to write a checkpoint.
-    fn save(&mut self, run: &mut Run, record: Option<&Record>) -> Result<()> {
-        let Some(saver) = &mut self.checkpoints else {
-            return Ok(());
-        };
-        // Losses that were not read yet belong to the means that are saved.
-        let report = run.monitor.read()?;
-        run.state.means.clone_from(&run.monitor.means);
-        run.last_save = Instant::now();
-        saver.save(Snapshot {
-            step: run.state.step,
-            epoch: run.state.loader.epoch,
-            metrics: record.map(Record::flat_metrics).unwrap_or_default(),
-            state: run.state.clone(),
-            tensors: copies(self.parameters, run.ema.as_ref(), &*self.optimizer)?,
-            attachments: self.attachments.clone(),
-        })?;
-        self.report(report);
-        Ok(())
-    }
-
-    /// Waits until the last checkpoint is written.
-    fn wait(&mut self) -> Result<()> {
-        match &mut self.checkpoints {
-            Some(saver) => saver.wait().map(|_| ()),
-            None => Ok(()),
         }
     }
 }
 
 /// A run that is under way.
-struct Run {
-    state: RunState,
-    monitor: Monitor,
-    ema: Option<Ema>,
+pub(super) struct Run {
+    pub(super) state: RunState,
+    pub(super) monitor: Monitor,
+    pub(super) ema: Option<Ema>,
     /// Updates in all.
-    steps: u64,
-    steps_per_epoch: u64,
-    last_save: Instant,
+    pub(super) steps: u64,
+    pub(super) steps_per_epoch: u64,
+    pub(super) last_save: Instant,
 }
 
 /// A setting as JSON.

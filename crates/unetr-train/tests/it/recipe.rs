@@ -66,3 +66,16 @@ fn what_is_wrong_is_named_by_its_key() {
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
 }
+
+#[test]
+fn what_makes_no_run_is_refused() {
+    for (text, what) in [
+        ("batch_size = 0", "batch_size is 0"),
+        ("[checkpoints]\nevery_epochs = 0", "every_epochs"),
+        ("[trainer]\nepochs = 0", "epochs"),
+    ] {
+        let error = Recipe::from_toml(text).and_then(|recipe| recipe.validate());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+}

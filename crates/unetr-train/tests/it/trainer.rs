@@ -468,6 +468,24 @@ impl Callback for Notes<'_> {
 }
 
 #[test]
+fn an_evaluation_that_would_measure_nothing_is_refused() {
+    let setup = Setup::new(1);
+    let adam = Adam::new(setup.parameters.trainable(), AdamConfig::default()).unwrap();
+    let (loss, schedule) = (SumLoss::tutorial(), Schedule::Constant { lr: 3e-3 });
+    let trainer = Trainer::new(
+        &setup.model,
+        &setup.parameters,
+        loss,
+        adam,
+        schedule,
+        epochs(1),
+    );
+    let mut trainer = trainer.unwrap().validation(&setup.validation);
+    let error = trainer.fit(&setup.train).unwrap_err().to_string();
+    assert!(error.contains("Trainer::metrics"), "{error}");
+}
+
+#[test]
 fn callbacks_see_the_run_in_order() {
     let setup = Setup::new(1);
     let notes = RefCell::new(Vec::new());

@@ -1,0 +1,279 @@
+//! A training run, from settings to a folder.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use candle_core::{DType, Device};
+use serde::Serialize;
+use unetr::data::{Classes, Compose, DataLoader, DataLoaderConfig, Dataset, Normalize};
+use unetr::metrics::MetricSet;
+use unetr::model::{EncoderWeights, Parameters, PixelStatistics, Unetr, UnetrConfig};
+use unetr::predict::Segmenter;
+use unetr::train::{
+    Checkpoints, Environment, HistoryFile, Outcome, Recipe, Report, RunFolder, RunLock, StopSignal,
+    TensorBoard, console_progress, draw_curves, draw_predictions,
+};
+
+use super::device::{compute_threads, device, loader_for};
+use super::results::{gallery, predictions, share};
+use super::settings::Settings;
+use super::task::Task;
+
+/// Trains, evaluates and writes everything into `settings.out`.
+pub(crate) fn train(
+    settings: &Settings,
+    recipe: &Recipe,
+    cfg: &UnetrConfig,
+    task: &Task,
+) -> Result<()> {
+    let (run, out) = (RunFolder::new(&settings.out), &settings.out);
+    if !settings.resume && run.history().exists() {
+        bail!(
+            "{} already holds a run; go on with --resume, give another --out, or remove the folder",
+            out.display()
+        );
+    }
+    let mut recipe = settings.recipe(recipe)?;
+    recipe.validate()?;
+    let _lock = RunLock::acquire(out)?;
+    compute_threads(0)?;
+    let device = device(&settings.device)?;
+    recipe.trainer.log_every = if device.is_cpu() { 1 } else { 10 };
+
+    let network = Network::new(settings, &recipe, cfg, &device)?;
+    let data = Data::open(settings, &recipe, task, &network, &device)?;
+    describe(settings, &recipe, task, &network, &data)?;
+
+    let Network {
+        cfg,
+        parameters,
+        model,
+        normalize,
+    } = &network;
+    let classes = Classes::viridis(&task.classes)?;
+    let checkpoints = Checkpoints::open(run.checkpoints(), recipe.checkpoints.clone())?;
+    let mut trainer = recipe
+        .trainer(model, parameters, data.train.batches_per_epoch())?
+        .metrics(MetricSet::new(&task.classes)?)
+        .train_evaluation(&data.train_in_order)
+        .validation(&data.validation)
+        .checkpoints(checkpoints)
+        .history_file(HistoryFile::open(run.history())?)
+        .evaluation_file(run.evaluation())
+        .attach("config.json", cfg)?
+        .attach("preprocessing.json", &data.prepare)?
+        .attach("classes.json", &classes)?
+        .callback(console_progress())
+        .callback(TensorBoard::create(out.join("tensorboard"))?)
+        .stop_signal(stop_on_interrupt()?);
+    if settings.resume {
+        trainer = trainer.resume();
+    }
+    let outcome = trainer.fit(&data.train)?;
+
+    draw_curves(trainer.history()).save(out.join("curves.png"))?;
+    let step = trainer.history().last().map_or(0, |record| record.step);
+    let segmenter =
+        Segmenter::of_unetr(model.clone(), classes.clone(), normalize.clone(), &device)?;
+    gallery(
+        &run,
+        step,
+        task,
+        model,
+        &segmenter,
+        &data.validation,
+        &device,
+    )?;
+    let shown = (0..task.validation.len()).step_by(task.validation.len().div_ceil(5));
+    let samples = predictions(&segmenter, &*task.validation, shown)?;
+    draw_predictions(&samples, &classes)?.save(out.join("predictions.png"))?;
+    Report::open(&[out])?.write(run.report())?;
+    let page = run.report();
+    match outcome {
+        Outcome::Finished => println!("finished; look at {}", page.display()),
+        Outcome::StoppedEarly => println!(
+            "stopped since evaluations got no better; look at {}",
+            page.display()
+        ),
+        Outcome::Stopped => println!("stopped; the same command with --resume goes on"),
+    }
+    if let Some(best) = trainer.saved().and_then(Checkpoints::best) {
+        let folder = run.model();
+        share(&folder, best, &recipe, task, normalize, &classes)?;
+        println!(
+            "the best network, applied to other photos:\n    \
+             cargo run --release --example predict -- --model {} photo.jpg",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+/// A network to train, and what its photos are normalised by.
+struct Network {
+    cfg: UnetrConfig,
+    parameters: Parameters,
+    model: Unetr,
+    normalize: Normalize,
+}
+
+impl Network {
+    /// From scratch, or with the encoder of the settings, which decides its shape.
+    fn new(
+        settings: &Settings,
+        recipe: &Recipe,
+        cfg: &UnetrConfig,
+        device: &Device,
+    ) -> Result<Self> {
+        let encoder = settings.encoder.as_deref();
+        let encoder = encoder.map(EncoderWeights::from_pretrained).transpose()?;
+        let cfg = match &encoder {
+            Some(weights) => weights.config(cfg)?,
+            None => cfg.clone(),
+        };
+        let parameters = Parameters::new(settings.seed, DType::F32, device);
+        let groups = recipe.groups.clone();
+        parameters.freeze(move |name| groups.freezes(name));
+        let model = Unetr::new(&cfg, parameters.var_builder())?;
+        let mut normalize = Normalize::default();
+        if let Some(weights) = &encoder {
+            println!("encoder      {}", weights.assign_to(&parameters, &cfg)?);
+            match weights.pixel_statistics() {
+                Some(PixelStatistics { mean, std }) => normalize = Normalize { mean, std },
+                None => eprintln!(
+                    "how the encoder's photos were normalised is not known: as ImageNet's, unless its \
+                     config.json (timm) or preprocessor_config.json (transformers) lies beside the file"
+                ),
+            }
+        }
+        Ok(Self {
+            cfg,
+            parameters,
+            model,
+            normalize,
+        })
+    }
+}
+
+/// Batches to train on and to evaluate on, and how they are made.
+struct Data {
+    augment: Compose,
+    prepare: Compose,
+    training: DataLoaderConfig,
+    evaluation: DataLoaderConfig,
+    train: DataLoader,
+    train_in_order: DataLoader,
+    validation: DataLoader,
+}
+
+impl Data {
+    fn open(
+        settings: &Settings,
+        recipe: &Recipe,
+        task: &Task,
+        network: &Network,
+        device: &Device,
+    ) -> Result<Self> {
+        let prepare = Compose::tutorial_val(network.cfg.image_size);
+        let prepare = prepare.normalized_by(&network.normalize);
+        let augment = task.augment.clone().normalized_by(&network.normalize);
+        let training = DataLoaderConfig {
+            seed: settings.seed,
+            workers: settings.workers,
+            ..DataLoaderConfig::train(recipe.batch_size)
+        };
+        let evaluation = DataLoaderConfig {
+            workers: settings.workers,
+            ..DataLoaderConfig::evaluation(2 * recipe.batch_size)
+        };
+        let open = |dataset: &Arc<dyn Dataset>, transforms: &Compose, config: &DataLoaderConfig| {
+            loader_for(device, dataset.clone(), transforms.clone(), config.clone())
+        };
+        Ok(Self {
+            train: open(&task.train, &augment, &training)?,
+            train_in_order: open(&task.train, &prepare, &evaluation)?,
+            validation: open(&task.validation, &prepare, &evaluation)?,
+            augment,
+            prepare,
+            training,
+            evaluation,
+        })
+    }
+}
+
+/// Everything a run is made of, as `config.json` keeps it.
+#[derive(Serialize)]
+struct RunConfig<'a> {
+    settings: &'a Settings,
+    model: &'a UnetrConfig,
+    classes: &'a [String],
+    recipe: &'a Recipe,
+    train: &'a DataLoaderConfig,
+    validation: &'a DataLoaderConfig,
+    train_transforms: &'a Compose,
+    validation_transforms: &'a Compose,
+}
+
+/// Writes down and prints what is about to run.
+fn describe(
+    settings: &Settings,
+    recipe: &Recipe,
+    task: &Task,
+    network: &Network,
+    data: &Data,
+) -> Result<()> {
+    let (run, cfg) = (RunFolder::new(&settings.out), &network.cfg);
+    let device = network.parameters.device();
+    let config = RunConfig {
+        settings,
+        model: cfg,
+        classes: &task.classes,
+        recipe,
+        train: &data.training,
+        validation: &data.evaluation,
+        train_transforms: &data.augment,
+        validation_transforms: &data.prepare,
+    };
+    std::fs::write(run.config(), serde_json::to_vec_pretty(&config)?)?;
+    Environment::collect(format!("{device:?}")).write(run.environment())?;
+
+    let precision = recipe.trainer.precision;
+    if !precision.is_supported(device) {
+        eprintln!("this device does not compute in {precision}: computing in f32");
+    }
+    let (train, validation) = (task.train.len(), task.validation.len());
+    let [height, width] = cfg.image_size;
+    let (hidden, layers) = (cfg.hidden_size, cfg.layers);
+    let count = network.parameters.count();
+    let trainer = &recipe.trainer;
+    let steps = trainer.steps(data.train.batches_per_epoch());
+    println!("device       {device:?}");
+    println!("data         {train} training and {validation} validation photos");
+    println!(
+        "model        UNETR at {height}x{width}, hidden size {hidden}, {layers} layers, {count} parameters"
+    );
+    println!("loss         {}", recipe.loss);
+    println!("optimizer    {}, {}", recipe.optimizer, recipe.schedule);
+    println!(
+        "training     {} epochs, {steps} steps of {} photos",
+        trainer.epochs, recipe.batch_size
+    );
+    println!("augmentation {}", data.augment);
+    println!("output       {}", settings.out.display());
+    Ok(())
+}
+
+/// What stops a run after its step when the user interrupts it.
+fn stop_on_interrupt() -> Result<StopSignal> {
+    let stop = StopSignal::default();
+    let handle = stop.clone();
+    ctrlc::set_handler(move || {
+        if handle.is_raised() {
+            // Asked for a second time. What runs at a usual exit would not get on with the other threads.
+            signal_hook::low_level::exit(130);
+        }
+        eprintln!("finishing the step and saving; --resume goes on from there");
+        handle.raise();
+    })?;
+    Ok(stop)
+}

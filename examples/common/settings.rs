@@ -1,0 +1,135 @@
+//! Flags of the examples that train.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::json;
+use unetr::model::Precision;
+use unetr::train::Recipe;
+
+/// In what numbers a network multiplies.
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrecisionKind {
+    F32,
+    /// On a GPU: f32 rounded to TF32 in products of matrices.
+    Tf32,
+    /// bfloat16 in products of matrices, on a GPU also between operations; f32 elsewhere.
+    Bf16,
+    /// The same with f16, on a GPU.
+    F16,
+}
+
+impl From<PrecisionKind> for Precision {
+    fn from(kind: PrecisionKind) -> Self {
+        match kind {
+            PrecisionKind::F32 => Self::Full,
+            PrecisionKind::Tf32 => Self::Tf32,
+            PrecisionKind::Bf16 => Self::Bf16,
+            PrecisionKind::F16 => Self::F16,
+        }
+    }
+}
+
+/// Flags of every training example.
+#[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct Settings {
+    /// A recipe in TOML or JSON; the flags below come on top of it.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Passes over the training set.
+    #[arg(long)]
+    pub(crate) epochs: Option<u64>,
+    /// Ends the run after so many updates.
+    #[arg(long)]
+    pub(crate) max_steps: Option<u64>,
+    /// Photos in a training batch; evaluation takes twice as many.
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
+    /// The highest learning rate.
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
+    /// How the learning rate changes: constant, linear, cosine, polynomial, one_cycle.
+    #[arg(long)]
+    pub(crate) schedule: Option<String>,
+    /// Any optimiser by name: adam, adamw, sgd, nadam, radam, rmsprop and others.
+    #[arg(long)]
+    pub(crate) optimizer: Option<String>,
+    /// What initial weights, the order of photos and augmentations derive from.
+    #[arg(long, default_value_t = 12)]
+    pub(crate) seed: u64,
+    /// Threads that read and transform photos.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) workers: usize,
+    /// auto, cpu or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// bf16 is faster on processors with AVX512_BF16.
+    #[arg(long, value_enum)]
+    pub(crate) precision: Option<PrecisionKind>,
+    /// Evaluates after the first epoch, after every so many more, and after the last.
+    #[arg(long)]
+    pub(crate) eval_every: Option<u64>,
+    /// The folder for configuration, history, checkpoints and pictures.
+    #[arg(long, default_value = concat!("runs/", env!("CARGO_BIN_NAME")))]
+    pub(crate) out: PathBuf,
+    /// Weights of a Vision Transformer of timm or transformers to begin with, which also set the encoder's shape:
+    /// safetensors or `.pth`, or a repository of the Hugging Face hub (needs --features hub).
+    #[arg(long)]
+    pub(crate) encoder: Option<String>,
+    /// Goes on from the last checkpoint in the folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+impl Settings {
+    /// What an example without many flags has.
+    pub(crate) fn new(out: PathBuf, seed: u64) -> Self {
+        Self {
+            config: None,
+            epochs: None,
+            max_steps: None,
+            batch_size: None,
+            lr: None,
+            schedule: None,
+            optimizer: None,
+            seed,
+            workers: 2,
+            device: "auto".into(),
+            precision: None,
+            eval_every: None,
+            encoder: None,
+            out,
+            resume: false,
+        }
+    }
+
+    /// The recipe of the file, or else this one, and the flags on top of it.
+    pub(crate) fn recipe(&self, otherwise: &Recipe) -> Result<Recipe> {
+        let mut recipe = match &self.config {
+            Some(path) => Recipe::read(path)?,
+            None => otherwise.clone(),
+        };
+        if let Some(kind) = &self.schedule {
+            recipe.schedule = serde_json::from_value(json!({ "kind": kind }))
+                .with_context(|| format!("--schedule {kind}"))?;
+        }
+        if let Some(kind) = &self.optimizer {
+            recipe.optimizer = serde_json::from_value(json!({ "kind": kind }))
+                .with_context(|| format!("--optimizer {kind}"))?;
+        }
+        if let Some(lr) = self.lr {
+            recipe.schedule = recipe.schedule.with_peak(lr);
+        }
+        recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
+        let trainer = &mut recipe.trainer;
+        trainer.epochs = self.epochs.unwrap_or(trainer.epochs);
+        trainer.max_steps = self.max_steps.or(trainer.max_steps);
+        trainer.eval_every = self.eval_every.unwrap_or(trainer.eval_every);
+        trainer.precision = self.precision.map_or(trainer.precision, Into::into);
+        trainer.seed = self.seed;
+        Ok(recipe)
+    }
+}

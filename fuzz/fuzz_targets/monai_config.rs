@@ -1,0 +1,14 @@
+//! Any bytes are the weights of a network of MONAI or an error, and their configuration is valid.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use unetr_model::monai;
+
+fuzz_target!(|bytes: &[u8]| {
+    let folder = tempfile::tempdir().expect("the disk can be written");
+    let path = folder.path().join("x.safetensors");
+    std::fs::write(&path, bytes).expect("the disk can be written");
+    if let Ok(config) = monai::config(&path, [64, 64], 4) {
+        config.validate().expect("what was found is valid");
+    }
+});

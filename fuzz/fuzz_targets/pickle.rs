@@ -1,0 +1,15 @@
+//! Any bytes are parameters in a checkpoint of PyTorch or an error.
+#![no_main]
+
+use candle_core::{DType, Device};
+use libfuzzer_sys::fuzz_target;
+use unetr_model::Parameters;
+
+fuzz_target!(|bytes: &[u8]| {
+    let folder = tempfile::tempdir().expect("the disk can be written");
+    let path = folder.path().join("x.pth");
+    std::fs::write(&path, bytes).expect("the disk can be written");
+    if let Ok(parameters) = Parameters::open(&path, DType::F32, &Device::Cpu) {
+        assert!(!parameters.unused().is_empty(), "a checkpoint without tensors is an error");
+    }
+});
