@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks the links of every Markdown file that lead into this repository: to files, and to docs.rs, whose pages
-`cargo doc --workspace --no-deps --features hub,onnx` has made before. Links to elsewhere are not looked at.
+`cargo doc --workspace --no-deps --features download,hub,onnx` has made before. Links to elsewhere are not looked at.
 """
 import pathlib
 import re

@@ -139,7 +139,13 @@ fn limits() -> Limits {
 }
 
 fn decode(bytes: &[u8], orientation: ExifOrientation) -> ImageResult<DynamicImage> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), image::guess_format(bytes)?);
+    let format = image::guess_format(bytes)?;
+    if format == ImageFormat::Png && !has_whole_palette(bytes) {
+        let problem = "the palette has a colour of fewer than three bytes";
+        let format = ImageFormatHint::Exact(format);
+        return Err(ImageError::Decoding(DecodingError::new(format, problem)));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
@@ -156,6 +162,20 @@ fn decode(bytes: &[u8], orientation: ExifOrientation) -> ImageResult<DynamicImag
         image.apply_orientation(turn);
     }
     Ok(image)
+}
+
+/// Whether the palette of a PNG, if it has one, is of whole colours: its decoder panics at others (`png` 0.18.1).
+fn has_whole_palette(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let [a, b, c, d, kind @ ..] = rest {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        if kind.starts_with(b"PLTE") && !length.is_multiple_of(3) {
+            return false;
+        }
+        // The kind, the data and their checksum.
+        rest = kind.get(length.saturating_add(8)..).unwrap_or_default();
+    }
+    true
 }
 
 /// Whether the chunks of a WebP end within the file: its decoder allocates what a chunk of metadata says it has.

@@ -130,6 +130,21 @@ fn exif_orientation_is_applied_ignored_or_illegal() {
 }
 
 #[test]
+fn a_palette_with_a_part_of_a_colour_is_an_error() {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 2, 2);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(&[9][..]);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[0; 4]).unwrap();
+    drop(writer);
+    let (_folder, path) = write(&bytes);
+    let error = read_image(&path, ExifOrientation::Apply).unwrap_err();
+    assert!(matches!(error, Error::Decode { .. }), "{error}");
+    assert!(error.to_string().contains("palette"), "{error}");
+}
+
+#[test]
 fn metadata_that_claims_to_be_longer_than_the_file_is_left_alone() {
     let webp = encode(RgbImage::from_pixel(5, 4, Rgb([9; 3])), ImageFormat::WebP);
     // An extended file of 5x4 with EXIF data, of which four bytes are there.
