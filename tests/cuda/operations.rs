@@ -38,6 +38,7 @@ fn bound(precision: Precision, rounding: f64) -> f64 {
         Precision::Full => 3e-5,
         Precision::Tf32 | Precision::F16 => 5e-3,
         Precision::Bf16 => 3e-2,
+        other => panic!("no bound for {other}"),
     };
     intermediates + 4. * rounding
 }
@@ -49,6 +50,7 @@ fn rounded(xs: &Tensor, precision: Precision) -> Tensor {
         Precision::Tf32 => return truncated(xs),
         Precision::F16 => DType::F16,
         Precision::Bf16 => DType::BF16,
+        other => panic!("no type for {other}"),
     };
     let rounded = xs.to_dtype(dtype).unwrap();
     rounded.to_dtype(xs.dtype()).unwrap()
