@@ -59,6 +59,19 @@ pub fn tokens_to_map(tokens: &Tensor, [rows, columns]: [usize; 2]) -> Result<Ten
 ///
 /// # Errors
 /// When `map` has not four dimensions.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::{map_to_tokens, tokens_to_map};
+///
+/// let map = Tensor::randn(0f32, 1., (1, 4, 2, 3), &Device::Cpu)?;
+/// let tokens = map_to_tokens(&map)?;
+/// assert_eq!(tokens.dims(), [1, 6, 4]);
+/// let back = tokens_to_map(&tokens, [2, 3])?;
+/// assert_eq!((back - map)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn map_to_tokens(map: &Tensor) -> Result<Tensor> {
     let &[batch, channels, rows, columns] = map.dims() else {
         return Err(shape_error(

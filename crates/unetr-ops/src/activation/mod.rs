@@ -88,6 +88,16 @@ impl Activation {
 ///
 /// # Errors
 /// When Candle cannot allocate the result.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::leaky_relu;
+///
+/// let xs = Tensor::new(&[-2f32, 3.], &Device::Cpu)?;
+/// assert_eq!(leaky_relu(&xs, 0.5)?.to_vec1::<f32>()?, [-1., 3.]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn leaky_relu(xs: &Tensor, slope: f64) -> Result<Tensor> {
     Activation::LeakyRelu { slope }.apply(xs)
 }

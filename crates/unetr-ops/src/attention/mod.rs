@@ -22,6 +22,18 @@ const OP: &str = "attention";
 ///
 /// # Errors
 /// When the last dimension is no multiple of `3·heads`.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::{Dropout, Mode, attention};
+///
+/// // Two images of five tokens, four heads of eight channels.
+/// let qkv = Tensor::randn(0f32, 1., (2, 5, 3 * 32), &Device::Cpu)?;
+/// let mixed = attention(&qkv, 4, &Dropout::new(0., "attention")?, Mode::Eval)?;
+/// assert_eq!(mixed.dims(), [2, 5, 32]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn attention(qkv: &Tensor, heads: usize, dropout: &Dropout, mode: Mode) -> Result<Tensor> {
     let &[batch, tokens, packed] = qkv.dims() else {
         return Err(shape_error(

@@ -62,6 +62,18 @@ pub struct BatchStatistics {
 ///
 /// # Errors
 /// When the shapes do not fit.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::{Activation, Epilogue, instance_norm};
+///
+/// let xs = Tensor::randn(5f32, 3., (2, 4, 8, 8), &Device::Cpu)?;
+/// let relu = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
+/// let ys = instance_norm(&xs, None, 1e-6, relu)?;
+/// assert!(ys.min_all()?.to_scalar::<f32>()? >= 0.);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn instance_norm(
     xs: &Tensor,
     affine: Option<Affine<'_>>,
@@ -111,6 +123,20 @@ pub fn group_norm(
 ///
 /// # Errors
 /// When the shapes do not fit.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::{Epilogue, batch_norm_eval, batch_norm_train};
+///
+/// let xs = Tensor::randn(5f32, 3., (2, 4, 8, 8), &Device::Cpu)?;
+/// let (ys, statistics) = batch_norm_train(&xs, None, 1e-5, Epilogue::default())?;
+/// // With the batch's own statistics, evaluation gives the same.
+/// let zs = batch_norm_eval(&xs, &statistics, None, 1e-5, Epilogue::default())?;
+/// let off = (ys - zs)?.abs()?.max_all()?.to_scalar::<f32>()?;
+/// assert!(off < 1e-4, "{off}");
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn batch_norm_train(
     xs: &Tensor,
     affine: Option<Affine<'_>>,

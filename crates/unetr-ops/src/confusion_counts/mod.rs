@@ -65,6 +65,19 @@ pub fn confusion_counts(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -
 /// # Errors
 /// When the shapes do not fit. Labels that are no class are an error at once on the CPU only; the last
 /// number tells of them elsewhere.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::image_confusion_counts;
+///
+/// // Two images of two pixels; the first class has the higher logit everywhere.
+/// let logits = Tensor::new(&[[[1f32, 1.], [0., 0.]], [[1., 1.], [0., 0.]]], &Device::Cpu)?;
+/// let labels = Tensor::new(&[[0u32, 1], [1, 255]], &Device::Cpu)?;
+/// let counts = image_confusion_counts(&logits, &labels, Some(255))?;
+/// assert_eq!(counts.to_vec2::<u32>()?, [[1, 0, 1, 0, 0], [0, 0, 1, 0, 0]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn image_confusion_counts(
     logits: &Tensor,
     labels: &Tensor,

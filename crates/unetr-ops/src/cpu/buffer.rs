@@ -22,6 +22,18 @@ impl<T> Pool<T> {
 
 /// Frees the small pieces of working memory that operations on the CPU keep: after training, or between
 /// images of very different sizes.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::{linear, release_buffers};
+///
+/// let xs = Tensor::ones((4, 8), candle_core::DType::F32, &Device::Cpu)?;
+/// linear(&xs, &xs, None)?;
+/// release_buffers(); // operations take new memory from now on
+/// assert_eq!(linear(&xs, &xs, None)?.dims(), [4, 4]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn release_buffers() {
     f32::pool().lock().clear();
     f64::pool().lock().clear();

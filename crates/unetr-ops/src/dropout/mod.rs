@@ -14,6 +14,20 @@ use mask::Mask;
 /// Whether an element is dropped depends on the seed of the step ([`Mode::Train`]), on the layer's
 /// name and on the element's position alone, so that a resumed run drops what the uninterrupted
 /// one would have dropped, whatever the number of threads.
+///
+/// # Examples
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use unetr_ops::{Dropout, Mode};
+///
+/// let dropout = Dropout::new(0.5, "mlp.drop1")?;
+/// let xs = Tensor::ones(64, DType::F32, &Device::Cpu)?;
+/// let train = |seed| dropout.apply(&xs, Mode::Train { seed })?.to_vec1::<f32>();
+/// assert_eq!(train(1)?, train(1)?);
+/// assert_ne!(train(1)?, train(2)?);
+/// assert_eq!(dropout.apply(&xs, Mode::Eval)?.to_vec1::<f32>()?, [1.; 64]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
     rate: f64,

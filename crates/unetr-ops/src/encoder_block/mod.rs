@@ -75,6 +75,35 @@ pub enum Keep {
 ///
 /// # Errors
 /// When the shapes or the heads do not fit.
+///
+/// # Examples
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use unetr_ops::{Affine, Dense, EncoderBlock, Gelu, Keep, encoder_block};
+///
+/// let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+/// let (one, none) = (zeros(&[8])?, zeros(&[8])?);
+/// let (wide, square) = (zeros(&[24, 8])?, zeros(&[8, 8])?);
+/// let (up, down) = (zeros(&[16, 8])?, zeros(&[8, 16])?);
+/// let norm = Affine { weight: &one, bias: &none };
+/// let layer = |weight| Dense { weight, bias: None };
+/// let block = EncoderBlock {
+///     norm1: norm,
+///     qkv: layer(&wide),
+///     projection: layer(&square),
+///     norm2: norm,
+///     linear1: layer(&up),
+///     linear2: layer(&down),
+///     heads: 2,
+///     gelu: Gelu::Tanh,
+///     eps: 1e-6,
+///     keep: Keep::Activations,
+/// };
+/// let xs = Tensor::randn(0f32, 1., (1, 5, 8), &Device::Cpu)?;
+/// // Layers of zeros add nothing.
+/// assert_eq!(encoder_block(&xs, &block)?.to_vec3::<f32>()?, xs.to_vec3::<f32>()?);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     check(xs, block)?;
     if runs_on_cpu(xs) {

@@ -25,6 +25,18 @@ const OP: &str = "layer_norm";
 ///
 /// # Errors
 /// When the shapes do not fit.
+///
+/// # Examples
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use unetr_ops::layer_norm;
+///
+/// let xs = Tensor::new(&[[1f32, 3.], [-2., 2.]], &Device::Cpu)?;
+/// let (weight, bias) = (Tensor::ones(2, DType::F32, &Device::Cpu)?, Tensor::zeros(2, DType::F32, &Device::Cpu)?);
+/// let ys = layer_norm(&xs, &weight, &bias, 0.)?;
+/// assert_eq!(ys.to_vec2::<f32>()?, [[-1., 1.], [-1., 1.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
     let Some(&size) = xs.dims().last() else {
         return Err(shape_error(OP, "the input", xs, "[.., n]"));

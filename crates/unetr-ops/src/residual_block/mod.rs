@@ -57,6 +57,29 @@ pub struct ResidualBlock<'a> {
 ///
 /// # Errors
 /// When the shapes do not fit, when a kernel is even, or when the slope is not positive.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::{NormedConv, ResidualBlock, residual_block};
+///
+/// let conv = |outputs: usize, inputs: usize, kernel: usize| {
+///     Tensor::randn(0f32, 0.1, (outputs, inputs, kernel, kernel), &Device::Cpu)
+/// };
+/// let (first, second, shortcut) = (conv(8, 5, 3)?, conv(8, 8, 3)?, conv(8, 5, 1)?);
+/// let normed = |weight| NormedConv { weight, affine: None };
+/// let block = ResidualBlock {
+///     first: normed(&first),
+///     second: normed(&second),
+///     shortcut: Some(normed(&shortcut)),
+///     eps: 1e-6,
+///     negative_slope: 0.01,
+/// };
+/// // An upsampled map of three channels and the encoder's of two.
+/// let (up, skip) = (conv(1, 3, 16)?, conv(1, 2, 16)?);
+/// assert_eq!(residual_block(&[&up, &skip], &block)?.dims(), [1, 8, 16, 16]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn residual_block(inputs: &[&Tensor], block: &ResidualBlock<'_>) -> Result<Tensor> {
     let shape = Sizes::new(inputs, block)?;
     if inputs.iter().all(|xs| runs_on_cpu(xs)) {

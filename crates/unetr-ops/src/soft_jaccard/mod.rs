@@ -44,6 +44,19 @@ pub enum JaccardReduction {
 /// # Errors
 /// When the shapes do not fit, or when a label is no class (found on the CPU; other devices would
 /// have to wait for the check, and the loss is NaN on NVIDIA GPUs).
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::{JaccardReduction, soft_jaccard};
+///
+/// // Two pixels of two classes, told with certainty: one rightly, one wrongly.
+/// let logits = Tensor::new(&[[[50f32, 50.], [-50., -50.]]], &Device::Cpu)?;
+/// let labels = Tensor::new(&[[0u32, 1]], &Device::Cpu)?;
+/// let loss = soft_jaccard(&logits, &labels, JaccardReduction::Mean, None)?;
+/// assert!((loss.to_scalar::<f32>()? - 2. / 3.).abs() < 1e-5);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn soft_jaccard(
     logits: &Tensor,
     labels: &Tensor,

@@ -17,6 +17,16 @@ use crate::many;
 ///
 /// # Errors
 /// When `xs` is a scalar.
+///
+/// # Examples
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use unetr_ops::softmax_last_dim;
+///
+/// let xs = Tensor::new(&[[7f32, 7.]], &Device::Cpu)?;
+/// assert_eq!(softmax_last_dim(&xs)?.to_vec2::<f32>()?, [[0.5, 0.5]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn softmax_last_dim(xs: &Tensor) -> Result<Tensor> {
     match xs.dims() {
         &[.., size] if runs_on_cpu(xs) => {
