@@ -69,7 +69,7 @@ fn fuzz(seconds: &str, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn dependencies() -> Result<()> {
+fn dependencies() -> Result<()> {
     cargo(&["machete"])?;
     cargo(&["deny", "--workspace", "check"])
 }

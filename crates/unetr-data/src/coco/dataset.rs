@@ -76,10 +76,8 @@ impl CocoDataset {
         let places = file.places().map_err(problem)?;
         let (class_of, classes) = cfg.classes_of(&file.categories).map_err(problem)?;
         let outside = |photo: &&Photo| {
-            let parts = Path::new(&photo.file_name).components();
-            !parts
-                .clone()
-                .all(|part| matches!(part, Component::Normal(_)))
+            let mut parts = Path::new(&photo.file_name).components();
+            !parts.all(|part| matches!(part, Component::Normal(_)))
         };
         if let Some(photo) = file.images.iter().find(outside) {
             return Err(problem(format!(

@@ -119,20 +119,6 @@ impl UnetrConfig {
     }
 }
 
-/// Checks that a file of so many numbers can hold the transformer's matrices: shapes in its header alone can be of any size,
-/// and a network of them would be allocated.
-pub(crate) fn check_held(cfg: &UnetrConfig, numbers: usize) -> Result<(), String> {
-    let [layers, hidden, mlp] =
-        [cfg.layers, cfg.hidden_size, cfg.mlp_size].map(|size| size as u128);
-    let expected = layers * (4 * hidden * hidden + 2 * hidden * mlp);
-    if expected <= numbers as u128 {
-        return Ok(());
-    }
-    Err(format!(
-        "{numbers} numbers, and the matrices of {layers} layers with hidden size {hidden} and MLP size {mlp} are {expected}"
-    ))
-}
-
 fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Error> {
     match sizes.iter().find(|(_, size)| !(1..=LARGEST).contains(size)) {
         None => Ok(()),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 use unetr_ops::Gelu;
 
-use crate::config::check_held;
+use crate::config::{check_held, layers};
 use crate::hub::Hub;
 use crate::{Error, Parameters, PatchProjection, UnetrConfig};
 use names::{Place, Scheme};
@@ -146,8 +146,7 @@ impl EncoderWeights {
     pub fn config(&self, base: &UnetrConfig) -> Result<UnetrConfig, Error> {
         let cfg = self.shaped(base).and_then(|cfg| {
             cfg.validate()?;
-            let numbers = self.tensors.values().map(Tensor::elem_count).sum();
-            check_held(&cfg, numbers).map_err(Error::Encoder)?;
+            check_held(&cfg, &self.tensors).map_err(Error::Encoder)?;
             Ok(cfg)
         });
         cfg.map_err(|error| error.in_file(&self.path))
@@ -174,11 +173,6 @@ impl EncoderWeights {
                 "first layer of the MLP of shape {mlp:?}, expected [mlp, hidden]"
             )));
         };
-        let block = |name: &String| {
-            let rest = name.strip_prefix("vit.blocks.")?;
-            rest.split('.').next()?.parse::<usize>().ok()
-        };
-        let blocks = self.tensors.keys().filter_map(block).max();
         let has = |name: &str| self.tensors.contains_key(name);
         Ok(UnetrConfig {
             in_channels: channels,
@@ -188,7 +182,7 @@ impl EncoderWeights {
                 0 => hidden / 64,
                 _ => base.heads,
             },
-            layers: blocks.map_or(0, |last| last.saturating_add(1)),
+            layers: layers(&self.tensors),
             patch_size,
             layer_scale: has("vit.blocks.0.ls1.gamma").then_some(1.),
             gelu: Gelu::Erf,

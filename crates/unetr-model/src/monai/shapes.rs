@@ -3,7 +3,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
-use crate::config::check_held;
+use crate::config::{check_held, layers};
 use crate::parameters::read_tensors;
 use crate::{BlockKind, Error, NormConfig, PatchProjection, UnetrConfig, Upsampling};
 
@@ -41,11 +41,6 @@ pub fn config_of(
     let [classes, ..] = shape::<4>(tensors, "out.conv.conv.weight")?;
     let [_, patches, hidden_size] = shape::<3>(tensors, "vit.patch_embedding.position_embeddings")?;
     let [mlp_size, _] = shape::<2>(tensors, "vit.blocks.0.mlp.linear1.weight")?;
-    let block = |name: &String| {
-        let rest = name.strip_prefix("vit.blocks.")?;
-        rest.split('.').next()?.parse::<usize>().ok()
-    };
-    let last = tensors.keys().filter_map(block).max().unwrap_or(0);
     let patch_projection = match has(CONVOLUTION) {
         true => PatchProjection::Convolution,
         false => PatchProjection::Perceptron,
@@ -65,7 +60,7 @@ pub fn config_of(
         hidden_size,
         mlp_size,
         heads,
-        layers: last.saturating_add(1),
+        layers: layers(tensors),
         patch_projection,
         norm,
         qkv_bias: has("vit.blocks.0.attn.qkv.bias"),
@@ -80,8 +75,7 @@ pub fn config_of(
         ..UnetrConfig::monai(in_channels, classes, image_size)
     };
     cfg.validate()?;
-    let numbers = tensors.values().map(Tensor::elem_count).sum();
-    check_held(&cfg, numbers).map_err(Error::MonaiWeights)?;
+    check_held(&cfg, tensors).map_err(Error::MonaiWeights)?;
     let expected = cfg.vit().tokens();
     if patches != expected {
         let [height, width] = image_size;
