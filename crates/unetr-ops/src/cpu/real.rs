@@ -4,6 +4,8 @@ use super::buffer::Pool;
 use super::erf::{erf_f32, erf_f64};
 use super::exp::{exp_f32, exp_f64};
 use super::ln::{ln_f32, ln_f64};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::product::Amx;
 #[cfg(target_arch = "x86_64")]
 use super::product::Bf16;
 use super::product::{Exact, Job};
@@ -126,6 +128,12 @@ impl Real for f32 {
     }
 
     unsafe fn multiply(job: Job<'_, Self>, threads: Threads, precision: Precision) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if precision == Precision::Bf16 && Amx::is_supported() {
+            // SAFETY: the caller vouches for the same, and the processor can.
+            unsafe { job.compute::<Amx>(threads) };
+            return;
+        }
         #[cfg(target_arch = "x86_64")]
         if precision == Precision::Bf16 && Bf16::is_supported() {
             // SAFETY: the caller vouches for the same, and the processor can.

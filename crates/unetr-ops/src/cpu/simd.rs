@@ -182,6 +182,8 @@ pub(crate) mod tests {
     use std::cell::Cell;
 
     use super::*;
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    use crate::cpu::product::Amx;
 
     /// An instruction set that tests can force.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,13 +193,16 @@ pub(crate) mod tests {
         Avx2,
         #[cfg(target_arch = "x86_64")]
         Avx512,
+        /// AVX-512, and matrix units for products in bfloat16.
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        Amx,
     }
 
     thread_local! {
         static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
     }
 
-    pub(super) fn forced() -> Option<Level> {
+    pub(in crate::cpu) fn forced() -> Option<Level> {
         FORCED.get()
     }
 
@@ -208,6 +213,8 @@ pub(crate) mod tests {
             Level::Avx2 => Simd::vectorize(pulp::x86::V3::try_new().unwrap(), op),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => Simd::vectorize(pulp::x86::V4::try_new().unwrap(), op),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Level::Amx => dispatch_at(Level::Avx512, op),
         }
     }
 
@@ -219,6 +226,8 @@ pub(crate) mod tests {
             levels.extend(pulp::x86::V3::try_new().map(|_| Level::Avx2));
             levels.extend(pulp::x86::V4::try_new().map(|_| Level::Avx512));
         }
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        levels.extend(Amx::is_supported().then_some(Level::Amx));
         levels
     }
 

@@ -29,6 +29,8 @@ impl Bf16 {
 
 /// Every function may only run where [`Bf16::is_supported`].
 impl Format<f32> for Bf16 {
+    type Session = ();
+
     const NUMBERS: usize = 2;
 
     fn registers() -> Registers {
@@ -37,6 +39,8 @@ impl Format<f32> for Bf16 {
             rows: ROWS,
         }
     }
+
+    fn begin() {}
 
     unsafe fn pack(
         from: &Operand<f32>,
@@ -96,7 +100,7 @@ impl Format<f32> for Bf16 {
 /// # Safety
 /// `from` is valid for so many numbers, `to` for half as many pairs; the processor has AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn round(from: *const f32, count: usize, to: *mut f32) {
+pub(super) unsafe fn round(from: *const f32, count: usize, to: *mut f32) {
     for first in (0..count).step_by(2 * LANES) {
         let rest = count - first;
         // SAFETY: masked to what there is.
@@ -115,7 +119,7 @@ unsafe fn round(from: *const f32, count: usize, to: *mut f32) {
 /// # Safety
 /// As of [`Format::pack`], and the processor has AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn pack_pairs(
+pub(super) unsafe fn pack_pairs(
     from: &Operand<f32>,
     lines: Range<usize>,
     depth: Range<usize>,

@@ -12,11 +12,15 @@ use crate::cpu::{Lanes, Real, Registers, Rows, Write, dispatch, tile_rows, vecto
 pub(crate) struct Exact;
 
 impl<T: Real> Format<T> for Exact {
+    type Session = ();
+
     const NUMBERS: usize = 1;
 
     fn registers() -> Registers {
         Registers::of::<T>()
     }
+
+    fn begin() {}
 
     unsafe fn pack(
         from: &Operand<T>,

@@ -11,11 +11,26 @@ pub(crate) const VECTORS: usize = 3;
 /// What is multiplied at once, a unit, takes the memory of a `T`: one number, or several neighbours
 /// along the depth.
 pub(crate) trait Format<T: Real> {
+    /// What a thread has as long as it computes.
+    type Session;
+
     /// Numbers of a unit.
     const NUMBERS: usize;
+    /// Numbers along the depth that are multiplied at once; lines are filled up with zeros to a multiple.
+    const GRANULE: usize = Self::NUMBERS;
+    /// The most columns that are packed before rows are multiplied with them.
+    const STRIP: usize = 144;
 
     /// The rows and the lanes of a tile.
     fn registers() -> Registers;
+
+    /// Begins to compute in the calling thread.
+    fn begin() -> Self::Session;
+
+    /// Units that so many numbers along the depth take.
+    fn units(depth: usize) -> usize {
+        depth.next_multiple_of(Self::GRANULE) / Self::NUMBERS
+    }
 
     /// Writes some lines as `[units, width]`, with zeros behind the last line and the last number.
     ///
@@ -29,6 +44,28 @@ pub(crate) trait Format<T: Real> {
         width: usize,
         to: *mut T,
     );
+
+    /// Writes a tile's rows from lines that are not contiguous along the depth, with zeros as
+    /// [`Format::pack`] does.
+    ///
+    /// # Safety
+    /// The operand has these lines and this depth, and is not contiguous along it; `to` has room for
+    /// `height` lines, as many as a tile has.
+    unsafe fn pack_rows(
+        from: &Operand<T>,
+        lines: Range<usize>,
+        depth: Range<usize>,
+        height: usize,
+        to: *mut T,
+    ) {
+        // SAFETY: the caller vouches for it.
+        unsafe { Self::pack(from, lines, depth, height, to) };
+    }
+
+    /// The rows of a tile that [`Format::pack_rows`] wrote.
+    fn packed(tile: &[T]) -> Lines<T> {
+        Lines::packed(tile, Self::registers().rows)
+    }
 
     /// The rows of a tile from lines that are contiguous along the depth; the last one again where
     /// there are fewer.
@@ -70,7 +107,7 @@ pub(crate) struct Lines<T> {
     pub(super) first: *const T,
     /// From a row to the next.
     pub(super) stride: usize,
-    /// From a unit to the next.
+    /// From what is multiplied at once to the next.
     pub(super) step: usize,
     /// Rows that there are; the last one stands for all others.
     pub(super) count: usize,

@@ -8,14 +8,12 @@ use crate::cpu::{Aligned, Real, Registers, Rows, Shared, Threads, Write, add, ad
 
 /// The most units of the depth that are summed before the sums go to the result.
 pub(crate) const UNITS: usize = 768;
-/// The most columns of a strip.
-const STRIP: usize = 144;
 /// Lines of an operand that are worth a thread.
 const LINES: usize = 64;
 /// Units of the depth that are packed for all panels before the next ones.
 const CHUNK: usize = 32;
-/// Tiles whose rows are turned into columns at a time: whole cache lines of the result.
-const TURNED: usize = 4;
+/// Rows of tiles that are turned into columns at a time: whole cache lines of the result.
+const TURNED: usize = 32;
 
 /// A product: every line of `rows` times every line of `columns`.
 #[derive(Debug, Clone, Copy)]
@@ -132,21 +130,23 @@ impl<T: Real> Job<'_, T> {
             rows: height,
             lanes,
         } = F::registers();
+        let _session = F::begin();
         let blocks = self.blocks::<F>();
-        let most_units = blocks.clone().map(|block| units::<T, F>(&block)).max();
+        let most_units = blocks.clone().map(|block| F::units(block.len())).max();
         let most_units = most_units.unwrap_or(0);
-        let most_columns = columns.len().min(STRIP).next_multiple_of(lanes);
+        let most_columns = columns.len().min(F::STRIP).next_multiple_of(lanes);
         let own_columns = if packed.is_some() { 0 } else { most_columns };
         let mut own = Aligned::<T>::new(most_units * own_columns);
         let mut shared = packed;
+        let turned_tiles = (TURNED / height).max(1);
         let mut scratch = Aligned::<T>::new(most_units * height);
-        let mut sums = Aligned::<T>::new(TURNED * height * most_columns);
+        let mut sums = Aligned::<T>::new(TURNED.max(height) * most_columns);
         // SAFETY: the lines and the depth are parts of those that the caller vouches for.
         let packed = unsafe { self.pack_rows::<F>(&rows, blocks.clone(), height) };
-        for columns in even(columns, STRIP, lanes) {
+        for columns in even(columns, F::STRIP, lanes) {
             let mut packed = packed.as_deref();
             for block in blocks.clone() {
-                let units = units::<T, F>(&block);
+                let units = F::units(block.len());
                 let size = units * columns.len().next_multiple_of(lanes);
                 let strip = match &mut shared {
                     Some(shared) => take(shared, size),
@@ -159,7 +159,7 @@ impl<T: Real> Job<'_, T> {
                 let first = block.start == 0;
                 for (tile, tile_rows) in tiles(rows.clone(), height).enumerate() {
                     let lines = match &mut packed {
-                        Some(packed) => Lines::packed(take(packed, height * units), height),
+                        Some(packed) => F::packed(take(packed, height * units)),
                         // SAFETY: as above; the rows are contiguous along the depth if they are not
                         // packed, and there is room for a tile of them.
                         None => unsafe {
@@ -184,13 +184,13 @@ impl<T: Real> Job<'_, T> {
                         match self.order {
                             Order::Rows => self.by_rows::<F>(lines, &strip, &place, &mut sums),
                             Order::Columns => {
-                                let turned = tile % TURNED;
+                                let turned = tile % turned_tiles;
                                 let out = Rows {
                                     first: sums[turned * height * most_columns..].as_mut_ptr(),
                                     stride: most_columns,
                                 };
                                 strip.multiply::<F>(lines, out, Write::Replace);
-                                if turned + 1 == TURNED || place.rows.end == rows.end {
+                                if turned + 1 == turned_tiles || place.rows.end == rows.end {
                                     let first = place.rows.start - turned * height;
                                     let rows = first..place.rows.end;
                                     let place = Place { rows, ..place };
@@ -207,7 +207,7 @@ impl<T: Real> Job<'_, T> {
     /// The parts of the depth; one at least, as nothing but zeros has to be written too.
     fn blocks<F: Format<T>>(&self) -> impl Iterator<Item = Range<usize>> + Clone + use<T, F> {
         let nothing = (self.depth == 0).then_some(0..0);
-        even(0..self.depth, UNITS * F::NUMBERS, F::NUMBERS).chain(nothing)
+        even(0..self.depth, UNITS * F::NUMBERS, F::GRANULE).chain(nothing)
     }
 
     /// All columns as [`Job::run`] needs them, by all threads.
@@ -217,14 +217,14 @@ impl<T: Real> Job<'_, T> {
     unsafe fn pack_columns<F: Format<T>>(&self) -> Aligned<T> {
         let lanes = F::registers().lanes;
         let columns = 0..self.columns.lines;
-        let all: usize = self.blocks::<F>().map(|block| units::<T, F>(&block)).sum();
+        let all: usize = self.blocks::<F>().map(|block| F::units(block.len())).sum();
         // SAFETY: all strips of all blocks are packed.
         let mut packed = unsafe { Aligned::unwritten(all * columns.len().next_multiple_of(lanes)) };
         let mut rest = &mut *packed;
         let mut parts = Vec::new();
-        for strip in even(columns, STRIP, lanes) {
+        for strip in even(columns, F::STRIP, lanes) {
             for block in self.blocks::<F>() {
-                let size = units::<T, F>(&block) * strip.len().next_multiple_of(lanes);
+                let size = F::units(block.len()) * strip.len().next_multiple_of(lanes);
                 let (part, others) = rest.split_at_mut(size);
                 rest = others;
                 parts.push((strip.clone(), block, part));
@@ -251,16 +251,17 @@ impl<T: Real> Job<'_, T> {
             return None;
         }
         let padded = rows.len().next_multiple_of(height);
-        let all: usize = blocks.clone().map(|block| units::<T, F>(&block)).sum();
+        let all: usize = blocks.clone().map(|block| F::units(block.len())).sum();
         // SAFETY: all rows of all blocks are packed.
         let mut packed = unsafe { Aligned::unwritten(padded * all) };
         let mut rest = &mut *packed;
         for block in blocks {
-            let (panels, others) = rest.split_at_mut(padded * units::<T, F>(&block));
+            let (panels, others) = rest.split_at_mut(padded * F::units(block.len()));
             rest = others;
             // SAFETY: as the caller vouches; there is room for the panels of all rows.
             unsafe {
                 pack::<T, F>(
+                    F::pack_rows,
                     &self.rows,
                     &tiles(rows.clone(), height),
                     height,
@@ -284,7 +285,16 @@ impl<T: Real> Job<'_, T> {
     ) {
         let lanes = F::registers().lanes;
         // SAFETY: as the caller vouches; there is room for the panels of a strip.
-        unsafe { pack::<T, F>(&self.columns, &panels::<T, F>(columns), lanes, block, strip) };
+        unsafe {
+            pack::<T, F>(
+                F::pack,
+                &self.columns,
+                &panels::<T, F>(columns),
+                lanes,
+                block,
+                strip,
+            )
+        };
     }
 
     /// Multiplies a tile's rows with a strip, to the rows of the result; by way of `sums` if they end
@@ -364,12 +374,13 @@ impl<T: Real> Job<'_, T> {
     }
 }
 
-/// Packs part of the depth of an operand's lines, panel after panel, each filled up with zeros to a
-/// multiple of `granule` lines.
+/// Packs part of the depth of an operand's lines by `pack`, panel after panel, each filled up with zeros
+/// to a multiple of `granule` lines.
 ///
 /// # Safety
-/// The operand holds the lines of the panels and this depth; `to` has room for them.
+/// As of `pack`: the operand holds the lines of the panels and this depth; `to` has room for them.
 unsafe fn pack<T: Real, F: Format<T>>(
+    pack: unsafe fn(&Operand<T>, Range<usize>, Range<usize>, usize, *mut T),
     from: &Operand<T>,
     panels: &(impl Iterator<Item = Range<usize>> + Clone),
     granule: usize,
@@ -383,15 +394,15 @@ unsafe fn pack<T: Real, F: Format<T>>(
     };
     for start in depth.clone().step_by(chunk.max(1)) {
         let part = start..depth.end.min(start + chunk);
-        let before = units::<T, F>(&(depth.start..start));
+        let before = F::units(start - depth.start);
         let mut rest = &mut *to;
         for panel in panels.clone() {
             let width = panel.len().next_multiple_of(granule);
-            let (to, others) = rest.split_at_mut(units::<T, F>(depth) * width);
+            let (to, others) = rest.split_at_mut(F::units(depth.len()) * width);
             rest = others;
             let to = to[before * width..].as_mut_ptr();
             // SAFETY: as the caller vouches; the panel has room for its part of the depth.
-            unsafe { F::pack(from, panel, part.clone(), width, to) };
+            unsafe { pack(from, panel, part.clone(), width, to) };
         }
     }
 }
@@ -408,11 +419,6 @@ fn tiles(rows: Range<usize>, height: usize) -> impl Iterator<Item = Range<usize>
     let end = rows.end;
     rows.step_by(height)
         .map(move |first| first..end.min(first + height))
-}
-
-/// Units of a part of the depth.
-fn units<T: Real, F: Format<T>>(depth: &Range<usize>) -> usize {
-    depth.len().div_ceil(F::NUMBERS)
 }
 
 /// The columns of each panel of a strip.

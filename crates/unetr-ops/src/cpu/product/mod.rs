@@ -6,6 +6,8 @@
 //! broadcast, so that those that are contiguous are read where they are. What is summed in which order
 //! depends on the depth alone: results do not depend on the number of threads.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod bf16;
 mod exact;
@@ -15,6 +17,8 @@ mod operand;
 #[cfg(test)]
 mod tests;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(super) use amx::Amx;
 #[cfg(target_arch = "x86_64")]
 pub(super) use bf16::Bf16;
 pub(super) use exact::Exact;

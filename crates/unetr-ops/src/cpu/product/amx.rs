@@ -1,0 +1,304 @@
+//! Products of numbers rounded to bfloat16, summed in f32, by the matrix units of Intel's processors since
+//! Sapphire Rapids (AMX): 16 rows, 16 columns and 32 places of the depth are multiplied at once. Their
+//! registers are tiles of 16 rows of 64 bytes; the instructions are in the *Intel 64 and IA-32 Architectures
+//! Software Developer's Manual*, volume 1, chapter 18.
+
+use std::arch::asm;
+use std::arch::x86_64::__cpuid_count;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use super::bf16::{Bf16, pack_pairs, round};
+use super::format::{Format, Lines, Tile};
+use super::operand::Operand;
+#[cfg(test)]
+use crate::cpu::simd::tests::{Level, forced};
+use crate::cpu::{Real as _, Registers, Rows, Write};
+
+#[derive(Debug)]
+pub(crate) struct Amx;
+
+/// Rows of a register, and its columns of pairs or sums.
+const SIDE: usize = 16;
+/// Two registers one below the other, so that what is read of a panel serves both.
+const ROWS: usize = 2 * SIDE;
+
+impl Amx {
+    /// Whether this processor has the instructions, and the operating system lets this process use them.
+    pub(crate) fn is_supported() -> bool {
+        #[cfg(test)]
+        if forced().is_some_and(|level| level != Level::Amx) {
+            return false;
+        }
+        static SUPPORTED: OnceLock<bool> = OnceLock::new();
+        *SUPPORTED.get_or_init(|| Bf16::is_supported() && has_tiles() && are_permitted())
+    }
+}
+
+/// Whether the processor has tiles, and multiplies them in bfloat16.
+fn has_tiles() -> bool {
+    const FEATURES: u32 = 7;
+    const AMX_BF16: u32 = 1 << 22;
+    const AMX_TILE: u32 = 1 << 24;
+    let both = AMX_BF16 | AMX_TILE;
+    __cpuid_count(0, 0).eax >= FEATURES && __cpuid_count(FEATURES, 0).edx & both == both
+}
+
+/// Asks Linux for the tiles, which a process may not use otherwise.
+fn are_permitted() -> bool {
+    const ARCH_PRCTL: i64 = 158;
+    const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
+    const TILE_DATA: i64 = 18;
+    let refused: i64;
+    // SAFETY: the call reads and writes no memory of this process.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => refused,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") TILE_DATA,
+            out("rcx") _,
+            out("r11") _,
+            options(nostack),
+        );
+    }
+    refused == 0
+}
+
+/// The shapes of a thread's tiles, all of them whole, as long as it computes.
+#[derive(Debug)]
+pub(crate) struct Tiles;
+
+impl Tiles {
+    fn configure() -> Self {
+        #[repr(C, align(64))]
+        struct Configuration {
+            palette: u8,
+            start_row: u8,
+            reserved: [u8; 14],
+            row_bytes: [u16; 16],
+            rows: [u8; 16],
+        }
+        let eight = |i: usize| usize::from(i < 8);
+        let configuration = Configuration {
+            palette: 1,
+            start_row: 0,
+            reserved: [0; 14],
+            row_bytes: std::array::from_fn(|i| (eight(i) * SIDE * size_of::<f32>()) as u16),
+            rows: std::array::from_fn(|i| (eight(i) * SIDE) as u8),
+        };
+        // SAFETY: 64 bytes as the instruction reads them, on a processor that has it.
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly));
+        }
+        Self
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // SAFETY: this thread has configured tiles, and needs what they hold no longer.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+    }
+}
+
+/// Every function may only run where [`Amx::is_supported`].
+impl Format<f32> for Amx {
+    type Session = Tiles;
+
+    const NUMBERS: usize = 2;
+    const GRANULE: usize = 2 * SIDE;
+    const STRIP: usize = 384;
+
+    fn registers() -> Registers {
+        Registers {
+            lanes: SIDE,
+            rows: ROWS,
+        }
+    }
+
+    fn begin() -> Tiles {
+        Tiles::configure()
+    }
+
+    unsafe fn pack(
+        from: &Operand<f32>,
+        lines: Range<usize>,
+        depth: Range<usize>,
+        width: usize,
+        to: *mut f32,
+    ) {
+        let (numbers, all) = (depth.len().div_ceil(2), Self::units(depth.len()));
+        // SAFETY: the caller vouches for lines, depth and room.
+        unsafe {
+            Bf16::pack(from, lines, depth, width, to);
+            std::slice::from_raw_parts_mut(to.add(numbers * width), (all - numbers) * width)
+                .fill(0.);
+        }
+    }
+
+    /// `[units / 16, 32 rows, 16 units]`
+    unsafe fn pack_rows(
+        from: &Operand<f32>,
+        lines: Range<usize>,
+        depth: Range<usize>,
+        _: usize,
+        to: *mut f32,
+    ) {
+        let mut pairs = [0f32; SIDE * ROWS];
+        for (block, start) in depth.clone().step_by(Self::GRANULE).enumerate() {
+            let part = start..depth.end.min(start + Self::GRANULE);
+            let units = part.len().div_ceil(2);
+            pairs[units * ROWS..].fill(0.);
+            // SAFETY: the caller vouches for lines, depth and room; the pairs of so many units and rows
+            // have theirs.
+            unsafe {
+                pack_pairs(from, lines.clone(), part, ROWS, pairs.as_mut_ptr());
+                let from = Rows {
+                    first: pairs.as_ptr(),
+                    stride: ROWS,
+                };
+                let to = Rows {
+                    first: to.add(block * SIDE * ROWS),
+                    stride: SIDE,
+                };
+                f32::transpose(from, (SIDE, ROWS), to, Write::Replace);
+            }
+        }
+    }
+
+    fn packed(tile: &[f32]) -> Lines<f32> {
+        Lines {
+            first: tile.as_ptr(),
+            stride: SIDE,
+            step: SIDE * ROWS,
+            count: ROWS,
+        }
+    }
+
+    unsafe fn lines(
+        from: &Operand<f32>,
+        lines: Range<usize>,
+        depth: Range<usize>,
+        scratch: *mut f32,
+    ) -> Lines<f32> {
+        let (numbers, units) = (depth.len().div_ceil(2), Self::units(depth.len()));
+        for (row, line) in lines.clone().enumerate() {
+            // SAFETY: the caller vouches for the line, for room for it, and for the processor.
+            unsafe {
+                let row = scratch.add(row * units);
+                round(from.at(line, depth.start), depth.len(), row);
+                std::slice::from_raw_parts_mut(row.add(numbers), units - numbers).fill(0.);
+            };
+        }
+        Lines {
+            first: scratch,
+            stride: units,
+            step: SIDE,
+            count: lines.len(),
+        }
+    }
+
+    unsafe fn tile(tile: Tile<f32>) {
+        // SAFETY: the caller vouches for all of it.
+        unsafe {
+            match tile.vectors {
+                1 => multiply_1(tile),
+                2 => multiply_2(tile),
+                _ => multiply_3(tile),
+            }
+        }
+    }
+}
+
+/// A function that multiplies two registers of rows with a panel of some columns.
+///
+/// First the sums, each with its row of registers and its column; then what is done for 32 places of the
+/// depth. `{a}` and `{below}` are the rows of both registers, `{b}` the panel, `{a_row}` and `{b_row}` bytes
+/// from a row of a register to the next.
+macro_rules! multiply {
+    ($name:ident, $columns:literal, [$(($sum:literal, $place:literal, $column:literal)),*], $($step:literal)*) => {
+        /// # Safety
+        /// As of [`Format::tile`]; the processor has AMX and this thread has configured its tiles.
+        unsafe fn $name(tile: Tile<f32>) {
+            let Tile { lines, panel, units, out, write, .. } = tile;
+            let row = size_of::<f32>() * lines.stride;
+            let out_row = size_of::<f32>() * out.stride;
+            // SAFETY: rows, panel and `out` are as large as the caller vouches.
+            unsafe {
+                let tops = [out.first, out.first.add(SIDE * out.stride)];
+                asm!(
+                    "test {add}, {add}",
+                    "jz 2f",
+                    $(concat!("tileloadd tmm", $sum, ", [{", $place, "} + {out_row} + ", $column, " * 64]"),)*
+                    "jmp 3f",
+                    "2:",
+                    $(concat!("tilezero tmm", $sum),)*
+                    "3:",
+                    "test {blocks}, {blocks}",
+                    "jz 5f",
+                    "4:",
+                    $($step,)*
+                    "add {a}, {a_step}",
+                    "add {below}, {a_step}",
+                    concat!("add {b}, 1024 * ", $columns),
+                    "dec {blocks}",
+                    "jnz 4b",
+                    "5:",
+                    $(concat!("tilestored [{", $place, "} + {out_row} + ", $column, " * 64], tmm", $sum),)*
+                    add = in(reg) usize::from(write == Write::Add),
+                    top = in(reg) tops[0],
+                    bottom = in(reg) tops[1],
+                    out_row = in(reg) out_row,
+                    blocks = inout(reg) units / SIDE => _,
+                    a = inout(reg) lines.first => _,
+                    below = inout(reg) lines.first.add(SIDE * lines.stride) => _,
+                    a_row = in(reg) row,
+                    a_step = in(reg) size_of::<f32>() * lines.step,
+                    b = inout(reg) panel => _,
+                    b_row = in(reg) 64 * $columns as usize,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack),
+                );
+            }
+        }
+    };
+}
+
+multiply!(multiply_1, 1, [(0, "top", 0), (1, "bottom", 0)],
+    "tileloadd tmm7, [{b} + {b_row}]"
+    "tileloadd tmm6, [{a} + {a_row}]"
+    "tdpbf16ps tmm0, tmm6, tmm7"
+    "tileloadd tmm5, [{below} + {a_row}]"
+    "tdpbf16ps tmm1, tmm5, tmm7"
+);
+
+multiply!(multiply_2, 2, [(0, "top", 0), (1, "top", 1), (2, "bottom", 0), (3, "bottom", 1)],
+    "tileloadd tmm7, [{b} + {b_row}]"
+    "tileloadd tmm4, [{a} + {a_row}]"
+    "tdpbf16ps tmm0, tmm4, tmm7"
+    "tileloadd tmm6, [{b} + {b_row} + 64]"
+    "tdpbf16ps tmm1, tmm4, tmm6"
+    "tileloadd tmm5, [{below} + {a_row}]"
+    "tdpbf16ps tmm2, tmm5, tmm7"
+    "tdpbf16ps tmm3, tmm5, tmm6"
+);
+
+// Six sums leave one register for the rows and one for the columns, so that columns are read twice.
+multiply!(multiply_3, 3,
+    [(0, "top", 0), (1, "top", 1), (2, "top", 2), (3, "bottom", 0), (4, "bottom", 1), (5, "bottom", 2)],
+    "tileloadd tmm6, [{a} + {a_row}]"
+    "tileloadd tmm7, [{b} + {b_row}]"
+    "tdpbf16ps tmm0, tmm6, tmm7"
+    "tileloadd tmm7, [{b} + {b_row} + 64]"
+    "tdpbf16ps tmm1, tmm6, tmm7"
+    "tileloadd tmm7, [{b} + {b_row} + 128]"
+    "tdpbf16ps tmm2, tmm6, tmm7"
+    "tileloadd tmm6, [{below} + {a_row}]"
+    "tdpbf16ps tmm5, tmm6, tmm7"
+    "tileloadd tmm7, [{b} + {b_row} + 64]"
+    "tdpbf16ps tmm4, tmm6, tmm7"
+    "tileloadd tmm7, [{b} + {b_row}]"
+    "tdpbf16ps tmm3, tmm6, tmm7"
+);
