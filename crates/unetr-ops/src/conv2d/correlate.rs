@@ -6,6 +6,9 @@ use rayon::prelude::*;
 
 use super::direct::{PANEL, offsets};
 use super::frame::Frame;
+use super::kernel::KernelShape;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::rounded;
 use super::winograd_gradient::{self, WinogradGradient};
 use super::{by_channels, gradient_by_channels, gradient_by_pixels};
 use crate::cpu::{Real, Threads, dispatch};
@@ -17,15 +20,28 @@ pub(crate) fn weight_gradient<T: Real>(
     frame: Frame,
     input: &[T],
     output: &[T],
-    shape: (usize, usize, usize, usize),
-    dilation: usize,
+    shape: KernelShape,
     share: &mut [T],
     threads: Threads,
 ) {
-    let (outputs, inputs, height, width) = shape;
+    let KernelShape {
+        outputs,
+        inputs,
+        height,
+        width,
+        dilation,
+        ..
+    } = shape;
     assert_eq!(input.len(), frame.len(inputs));
     assert_eq!(output.len(), frame.len(outputs));
-    if winograd_gradient::fits(frame, shape, dilation) {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if let (Some(input), Some(output), Some(share)) =
+        (T::as_f32(input), T::as_f32(output), T::as_f32_mut(share))
+        && rounded::weight_gradient(frame, input, output, shape, share, threads)
+    {
+        return;
+    }
+    if winograd_gradient::fits(frame, shape) {
         let gradient = WinogradGradient {
             frame,
             input,

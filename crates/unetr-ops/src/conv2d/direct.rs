@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::frame::Frame;
+use super::kernel::KernelShape;
 use super::{by_channels, by_pixels};
 use crate::cpu::{Aligned, Real, Shared, Threads, Write, dispatch};
 
@@ -56,10 +57,17 @@ impl<T: Real> Direct<T> {
     /// `weight` gives a tap, counted along the input channels and rows, for an output channel.
     pub(super) fn new(
         frame: Frame,
-        [outputs, inputs, height, width]: [usize; 4],
-        dilation: usize,
+        shape: KernelShape,
         weight: impl Fn(usize, usize) -> T,
     ) -> Self {
+        let KernelShape {
+            outputs,
+            inputs,
+            height,
+            width,
+            dilation,
+            ..
+        } = shape;
         let taps = inputs * height * width;
         let lanes = by_channels::lanes::<T>(outputs, taps);
         let width_of_panel = lanes.unwrap_or(PANEL);

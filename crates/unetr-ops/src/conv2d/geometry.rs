@@ -2,7 +2,9 @@ use candle_core::{Result, Tensor};
 
 use super::frame::Frame;
 use super::{Conv2dConfig, OP};
+use crate::cpu::{Product, Threads};
 use crate::error::{shape_error, value_error};
+use crate::precision::{self, Precision};
 
 /// All sizes of one convolution, checked.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +25,8 @@ pub(crate) struct Geometry {
     pub(crate) padding: usize,
     pub(crate) dilation: usize,
     pub(crate) groups: usize,
+    /// How it multiplies.
+    pub(crate) precision: Precision,
 }
 
 impl Geometry {
@@ -83,7 +87,16 @@ impl Geometry {
             padding: cfg.padding,
             dilation: cfg.dilation,
             groups: cfg.groups,
+            precision: precision::current(),
         })
+    }
+
+    /// How its matrices are multiplied.
+    pub(super) fn product<T>(&self, threads: Threads) -> Product<'static, T> {
+        Product {
+            precision: self.precision,
+            ..threads.into()
+        }
     }
 
     pub(super) fn group_inputs(&self) -> usize {

@@ -3,8 +3,22 @@
 
 use super::direct::Direct;
 use super::frame::Frame;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::rounded::Rounded;
 use super::winograd::{self, Winograd};
+use crate::Precision;
 use crate::cpu::{Real, Threads, Write};
+
+/// The sizes of a kernel `[outputs, inputs, height, width]`, and how it is applied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KernelShape {
+    pub(crate) outputs: usize,
+    pub(crate) inputs: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) dilation: usize,
+    pub(crate) precision: Precision,
+}
 
 /// A kernel `[outputs, inputs, height, width]` of odd height and width, ready for use.
 #[derive(Debug)]
@@ -19,55 +33,37 @@ pub(crate) struct Kernel<T: Real> {
 enum Method<T: Real> {
     Direct(Direct<T>),
     MinimalFiltering(Winograd<T>),
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Rounded(Rounded),
 }
 
 impl<T: Real> Kernel<T> {
     /// The kernel of the convolution itself.
-    pub(crate) fn forward(
-        weight: &[T],
-        shape: (usize, usize, usize, usize),
-        dilation: usize,
-        frame: Frame,
-    ) -> Self {
-        let (outputs, inputs, height, width) = shape;
-        let taps = inputs * height * width;
-        Self::new(frame, [outputs, inputs, height, width], dilation, |o, k| {
-            weight[o * taps + k]
-        })
+    pub(crate) fn forward(weight: &[T], shape: KernelShape, frame: Frame) -> Self {
+        let taps = shape.inputs * shape.height * shape.width;
+        Self::new(frame, shape, |output, tap| weight[output * taps + tap])
     }
 
     /// The kernel that takes the gradient of the output to that of the input.
-    pub(crate) fn backward(
-        weight: &[T],
-        shape: (usize, usize, usize, usize),
-        dilation: usize,
-        frame: Frame,
-    ) -> Self {
-        let (outputs, inputs, height, width) = shape;
-        let area = height * width;
-        Self::new(frame, [inputs, outputs, height, width], dilation, |i, k| {
+    pub(crate) fn backward(weight: &[T], shape: KernelShape, frame: Frame) -> Self {
+        let area = shape.height * shape.width;
+        let turned = KernelShape {
+            outputs: shape.inputs,
+            inputs: shape.outputs,
+            ..shape
+        };
+        Self::new(frame, turned, |i, k| {
             let (output, tap) = (k / area, k % area);
-            weight[(output * inputs + i) * area + (area - 1 - tap)]
+            weight[(output * shape.inputs + i) * area + (area - 1 - tap)]
         })
     }
 
-    fn new(
-        frame: Frame,
-        shape: [usize; 4],
-        dilation: usize,
-        weight: impl Fn(usize, usize) -> T + Sync,
-    ) -> Self {
-        let [outputs, inputs, ..] = shape;
-        let method = if winograd::fits::<T>(frame, shape, dilation) {
-            Method::MinimalFiltering(Winograd::new(frame, (outputs, inputs), weight))
-        } else {
-            Method::Direct(Direct::new(frame, shape, dilation, weight))
-        };
+    fn new(frame: Frame, shape: KernelShape, weight: impl Fn(usize, usize) -> T + Sync) -> Self {
         Self {
             frame,
-            inputs,
-            outputs,
-            method,
+            inputs: shape.inputs,
+            outputs: shape.outputs,
+            method: Method::new(frame, shape, weight),
         }
     }
 
@@ -79,6 +75,28 @@ impl<T: Real> Kernel<T> {
         match &self.method {
             Method::Direct(direct) => direct.convolve(input, output, write, threads),
             Method::MinimalFiltering(winograd) => winograd.convolve(input, output, write, threads),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Method::Rounded(rounded) => {
+                if let (Some(input), Some(output)) = (T::as_f32(input), T::as_f32_mut(output)) {
+                    rounded.convolve(input, output, write, threads);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Real> Method<T> {
+    fn new(frame: Frame, shape: KernelShape, weight: impl Fn(usize, usize) -> T + Sync) -> Self {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if T::as_f32(&[]).is_some()
+            && let Some(rounded) = Rounded::new(frame, shape, |o, k| weight(o, k).f64() as f32)
+        {
+            return Self::Rounded(rounded);
+        }
+        if winograd::fits::<T>(frame, shape) {
+            Self::MinimalFiltering(Winograd::new(frame, (shape.outputs, shape.inputs), weight))
+        } else {
+            Self::Direct(Direct::new(frame, shape, weight))
         }
     }
 }

@@ -104,14 +104,26 @@ pub(super) fn products<T: Real>(
                         columns: patches.columns,
                         row_stride: out_plane,
                     };
-                    gemm(&mut out, Write::Replace, weight, patches, threads.into());
+                    gemm(
+                        &mut out,
+                        Write::Replace,
+                        weight,
+                        patches,
+                        g.product(threads),
+                    );
                 }
                 if let Some(output) = output {
                     let output = &output[pixels..];
                     let output =
                         Matrix::strided(output, g.group_outputs(), patches.columns, out_plane);
                     let mut out = MatrixMut::new(&mut share, g.group_outputs(), g.patch_size());
-                    gemm(&mut out, Write::Add, output, patches.t(), threads.into());
+                    gemm(
+                        &mut out,
+                        Write::Add,
+                        output,
+                        patches.t(),
+                        g.product(threads),
+                    );
                 }
             }
             share
@@ -155,7 +167,13 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                         columns,
                         row_stride: in_plane,
                     };
-                    gemm(&mut out, Write::Replace, weight.t(), output, threads.into());
+                    gemm(
+                        &mut out,
+                        Write::Replace,
+                        weight.t(),
+                        output,
+                        g.product(threads),
+                    );
                     continue;
                 }
                 let mut out = MatrixMut {
@@ -164,7 +182,13 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                     columns,
                     row_stride: columns,
                 };
-                gemm(&mut out, Write::Replace, weight.t(), output, threads.into());
+                gemm(
+                    &mut out,
+                    Write::Replace,
+                    weight.t(),
+                    output,
+                    g.product(threads),
+                );
                 let patches = &buffer[..g.patch_size() * columns];
                 scatter(g, patches, input, (start, rows), threads);
             }

@@ -15,6 +15,8 @@ mod gradient_by_pixels;
 mod kernel;
 mod matrix;
 mod patches;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod rounded;
 mod same;
 mod winograd;
 mod winograd_gradient;
@@ -24,7 +26,7 @@ use candle_core::{Result, Tensor};
 pub(crate) use cpu::{Convolution, Direction};
 pub(crate) use frame::Frame;
 pub(crate) use geometry::Geometry;
-pub(crate) use kernel::Kernel;
+pub(crate) use kernel::{Kernel, KernelShape};
 
 use crate::cpu::runs_on_cpu;
 use crate::error::check_shape;
@@ -124,6 +126,7 @@ pub fn conv2d(
 mod tests {
     use super::*;
     use crate::check::{assert_gradients, assert_same, random};
+    use crate::{Precision, with_precision};
 
     fn config(stride: usize, padding: usize, dilation: usize, groups: usize) -> Conv2dConfig {
         Conv2dConfig {
@@ -206,15 +209,59 @@ mod tests {
         }
     }
 
+    /// Small whole numbers, which bfloat16 has too, and whose products and sums are exact.
+    fn whole_numbers(seed: usize, shape: &[usize]) -> Tensor {
+        let number = |i: usize| ((i * 7 + seed * i / 5 + seed) % 9) as f32 - 4.;
+        let numbers: Vec<f32> = (0..shape.iter().product()).map(number).collect();
+        Tensor::from_vec(numbers, shape, &candle_core::Device::Cpu).unwrap()
+    }
+
     #[test]
-    fn results_do_not_depend_on_the_number_of_threads() {
-        for outputs in [8, 24] {
-            threads_change_nothing(outputs);
+    fn rounded_convolutions_are_exact_on_whole_numbers() {
+        // Rows of tiles, with and without a rest, and longer than a segment; channels likewise.
+        let cases = [
+            ([2, 16, 9, 16], [16, 16, 3, 3], config(1, 1, 1, 1)),
+            ([1, 3, 7, 28], [16, 3, 3, 3], config(1, 1, 1, 1)),
+            ([1, 17, 40, 70], [24, 17, 3, 3], config(1, 1, 1, 1)),
+            ([1, 40, 5, 130], [40, 40, 3, 3], config(1, 1, 1, 1)),
+            ([1, 6, 6, 263], [10, 6, 5, 5], config(1, 2, 1, 1)),
+            ([1, 48, 4, 20], [32, 24, 1, 3], config(1, 1, 1, 2)),
+            ([2, 20, 16, 16], [24, 20, 2, 2], config(2, 0, 1, 1)),
+            ([1, 33, 12, 17], [9, 33, 1, 1], config(1, 0, 1, 1)),
+            ([1, 16, 30, 10], [16, 16, 3, 3], config(1, 1, 1, 1)),
+        ];
+        let run = |xs: &Tensor, weight: &Tensor, cfg: &Conv2dConfig, precision: Precision| {
+            let vars = [xs, weight].map(|x| candle_core::Var::from_tensor(x).unwrap());
+            let convolve = || conv2d(&vars[0], &vars[1], None, cfg);
+            let ys = with_precision(precision, convolve).unwrap();
+            let loss = ys.mul(&whole_numbers(3, ys.dims())).unwrap();
+            let grads = loss.sum_all().unwrap().backward().unwrap();
+            let of = |var: &candle_core::Var| crate::check::values(grads.get(var).unwrap());
+            [crate::check::values(&ys), of(&vars[0]), of(&vars[1])]
+        };
+        for (image, weight, cfg) in cases {
+            let inputs = [whole_numbers(1, &image), whole_numbers(2, &weight)];
+            let exact = run(&inputs[0], &inputs[1], &cfg, Precision::Full);
+            crate::cpu::at_each_level(|level| {
+                let rounded = run(&inputs[0], &inputs[1], &cfg, Precision::Bf16);
+                for (i, (rounded, exact)) in rounded.iter().zip(&exact).enumerate() {
+                    assert_eq!(rounded, exact, "{i} of {image:?} {weight:?} {level:?}");
+                }
+            });
         }
     }
 
-    fn threads_change_nothing(outputs: usize) {
-        let inputs = [random(1, &[1, 16, 40, 64]), random(2, &[outputs, 16, 3, 3])];
+    #[test]
+    fn results_do_not_depend_on_the_number_of_threads() {
+        for outputs in [8, 24] {
+            threads_change_nothing(outputs, Precision::Full);
+            threads_change_nothing(outputs, Precision::Bf16);
+        }
+    }
+
+    fn threads_change_nothing(outputs: usize, precision: Precision) {
+        let inputs = [random(1, &[1, 16, 40, 64]), random(2, &[outputs, 16, 3, 3])]
+            .map(|x| x.to_dtype(candle_core::DType::F32).unwrap());
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
@@ -225,7 +272,8 @@ mod tests {
                     .iter()
                     .map(|x| candle_core::Var::from_tensor(x).unwrap())
                     .collect();
-                let ys = conv2d(&vars[0], &vars[1], None, &config(1, 1, 1, 1)).unwrap();
+                let convolve = || conv2d(&vars[0], &vars[1], None, &config(1, 1, 1, 1));
+                let ys = with_precision(precision, convolve).unwrap();
                 let grads = ys.sqr().unwrap().sum_all().unwrap().backward().unwrap();
                 let mut all = crate::check::values(&ys);
                 for var in &vars {

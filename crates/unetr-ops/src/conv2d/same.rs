@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::correlate;
 use super::frame::Frame;
 use super::geometry::Geometry;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, KernelShape};
 use super::matrix::sum_over_images;
 use crate::cpu::{Real, Threads, Write, unwritten};
 
@@ -21,14 +21,16 @@ fn framed<T: Real>(frame: Frame, planes: &[T]) -> Vec<T> {
     framed
 }
 
-/// The weights of one group.
-fn group_shape(g: &Geometry) -> (usize, usize, usize, usize) {
-    (
-        g.group_outputs(),
-        g.group_inputs(),
-        g.kernel_height,
-        g.kernel_width,
-    )
+/// The kernel of one group.
+fn group_shape(g: &Geometry) -> KernelShape {
+    KernelShape {
+        outputs: g.group_outputs(),
+        inputs: g.group_inputs(),
+        height: g.kernel_height,
+        width: g.kernel_width,
+        dilation: g.dilation,
+        precision: g.precision,
+    }
 }
 
 /// `planes * kernel` for every image and group.
@@ -64,8 +66,8 @@ pub(super) fn input_gradient<T: Real>(
     by_groups(g, frame, output, weight, Kernel::backward, g.inputs)
 }
 
-/// From a weight of some shape and a dilation to its kernel.
-type MakeKernel<T> = fn(&[T], (usize, usize, usize, usize), usize, Frame) -> Kernel<T>;
+/// From a weight to its kernel.
+type MakeKernel<T> = fn(&[T], KernelShape, Frame) -> Kernel<T>;
 
 /// `planes * kernel` with the kernels that `make` gives for every group, to so many channels.
 fn by_groups<T: Real>(
@@ -81,7 +83,7 @@ fn by_groups<T: Real>(
     }
     let kernels: Vec<Kernel<T>> = weight
         .chunks(g.group_outputs() * g.patch_size())
-        .map(|weight| make(weight, group_shape(g), g.dilation, frame))
+        .map(|weight| make(weight, group_shape(g), frame))
         .collect();
     convolve(frame, planes, &kernels, g.batch)
 }
@@ -104,15 +106,7 @@ pub(super) fn weight_gradient<T: Real>(
         .map(|(input, output)| {
             let (input, output) = (framed(frame, input), framed(frame, output));
             let mut share = vec![T::zero(); weight_task];
-            correlate::weight_gradient(
-                frame,
-                &input,
-                &output,
-                group_shape(g),
-                g.dilation,
-                &mut share,
-                threads,
-            );
+            correlate::weight_gradient(frame, &input, &output, group_shape(g), &mut share, threads);
             share
         })
         .collect();

@@ -9,6 +9,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::frame::Frame;
+use super::kernel::KernelShape;
 use crate::cpu::{
     Aligned, Lanes, PANEL_VECTORS, Real, Registers, Rows, Shared, Threads, Write, dispatch,
     min_chunks, tile, tile_rows,
@@ -30,20 +31,16 @@ pub(super) struct Winograd<T: Real> {
 }
 
 /// Whether a convolution can be computed, and is faster, this way.
-pub(super) fn fits<T: Real>(
-    frame: Frame,
-    [outputs, inputs, height, width]: [usize; 4],
-    dilation: usize,
-) -> bool {
+pub(super) fn fits<T: Real>(frame: Frame, shape: KernelShape) -> bool {
     let lanes = Registers::of::<T>().lanes;
     let columns = frame.width / 2;
     let filled = 4 * columns >= 3 * vectors_of_row(frame, lanes) * lanes;
     let even = frame.height.is_multiple_of(2) && frame.width.is_multiple_of(2);
-    (height, width, dilation) == (3, 3, 1)
+    (shape.height, shape.width, shape.dilation) == (3, 3, 1)
         && even
         && filled
-        && inputs >= CHANNELS
-        && outputs >= CHANNELS
+        && shape.inputs >= CHANNELS
+        && shape.outputs >= CHANNELS
 }
 
 impl<T: Real> Winograd<T> {

@@ -9,6 +9,7 @@ use candle_core::{Result, Tensor};
 use crate::conv2d::{Convolution, Direction, Geometry};
 use crate::cpu::runs_on_cpu;
 use crate::error::{check_shape, shape_error, value_error};
+use crate::precision;
 
 const OP: &str = "conv_transpose2d";
 
@@ -139,6 +140,7 @@ fn geometry(xs: &Tensor, weight: &Tensor, cfg: &ConvTranspose2dConfig) -> Result
         padding: cfg.crop_begin,
         dilation: 1,
         groups: 1,
+        precision: precision::current(),
     })
 }
 

@@ -12,6 +12,8 @@ mod product;
 mod real;
 mod simd;
 mod sums;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod tiles;
 mod transpose;
 
 use std::sync::RwLockReadGuard;
@@ -24,6 +26,8 @@ pub(crate) use in_place::{storage_of, with_elements_mut};
 pub(crate) use matmul::{Matrix, MatrixMut, Product, Threads, gemm, gemm_new, gemm_shared};
 pub(crate) use parallel::{Shared, add_in_parallel, copy_in_parallel, min_chunks};
 pub(crate) use pixels::{BLOCK, SoftmaxBlock, for_each_softmax};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use product::{Contiguous, Operand, pack_lines, pack_pairs, round};
 pub(crate) use product::{PANEL_VECTORS, tile};
 pub(crate) use real::Real;
 #[cfg(test)]
@@ -33,6 +37,8 @@ pub(crate) use sums::{
     add, add_constant, centred_sum_of_squares, column_sums, lane_centred_squares, lane_sum,
     lane_sums, largest, sum, sum_and_centred_dot, sum_of_squares,
 };
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use tiles::Tiles;
 pub(crate) use transpose::{Rows, Write};
 
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.

@@ -4,13 +4,13 @@ use super::buffer::Pool;
 use super::erf::{erf_f32, erf_f64};
 use super::exp::{exp_f32, exp_f64};
 use super::ln::{ln_f32, ln_f64};
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use super::product::Amx;
 #[cfg(target_arch = "x86_64")]
 use super::product::Bf16;
 use super::product::{Exact, Job};
 use super::transpose::{self, Rows, Write};
 use super::{Lanes, Threads};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::{Tiles, product::Amx};
 use crate::Precision;
 
 /// The element types of the CPU kernels: f32, and f64 so that finite differences mean something.
@@ -19,6 +19,10 @@ pub(crate) trait Real: WithDType + Default + Lanes {
     const ORDINAL_BITS: u32;
     /// Integers in the order of numbers that are not negative.
     fn ordinal(self) -> u64;
+    /// Numbers of f32, if these are.
+    fn as_f32(xs: &[Self]) -> Option<&[f32]>;
+    /// [`Real::as_f32`] to write to.
+    fn as_f32_mut(xs: &mut [Self]) -> Option<&mut [f32]>;
     /// The value nearest to `x`.
     fn of(x: f64) -> Self;
     fn f64(self) -> f64;
@@ -58,6 +62,14 @@ pub(crate) trait Real: WithDType + Default + Lanes {
 
 impl Real for f64 {
     const ORDINAL_BITS: u32 = 62;
+
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn as_f32_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
 
     #[inline(always)]
     fn ordinal(self) -> u64 {
@@ -122,6 +134,14 @@ impl Real for f64 {
 impl Real for f32 {
     const ORDINAL_BITS: u32 = 30;
 
+    fn as_f32(xs: &[Self]) -> Option<&[f32]> {
+        Some(xs)
+    }
+
+    fn as_f32_mut(xs: &mut [Self]) -> Option<&mut [f32]> {
+        Some(xs)
+    }
+
     #[inline(always)]
     fn ordinal(self) -> u64 {
         u64::from(self.to_bits())
@@ -129,7 +149,7 @@ impl Real for f32 {
 
     unsafe fn multiply(job: Job<'_, Self>, threads: Threads, precision: Precision) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        if precision == Precision::Bf16 && Amx::is_supported() {
+        if precision == Precision::Bf16 && Tiles::are_supported() {
             // SAFETY: the caller vouches for the same, and the processor can.
             unsafe { job.compute::<Amx>(threads) };
             return;

@@ -183,7 +183,7 @@ pub(crate) mod tests {
 
     use super::*;
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    use crate::cpu::product::Amx;
+    use crate::cpu::Tiles;
 
     /// An instruction set that tests can force.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,7 +227,7 @@ pub(crate) mod tests {
             levels.extend(pulp::x86::V4::try_new().map(|_| Level::Avx512));
         }
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        levels.extend(Amx::is_supported().then_some(Level::Amx));
+        levels.extend(Tiles::are_supported().then_some(Level::Amx));
         levels
     }
 

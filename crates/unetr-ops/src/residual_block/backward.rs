@@ -18,8 +18,8 @@ impl<T: Real> Block<'_, T> {
     ) -> (Vec<Vec<T>>, Vec<ConvGradients<T>>) {
         let turned: Vec<Kernel<T>> = (0..self.convs.len())
             .map(|conv| {
-                let shape = self.op.weight_shape(conv);
-                Kernel::backward(self.convs[conv].weight, shape, 1, self.frame)
+                let shape = self.op.kernel_shape(conv);
+                Kernel::backward(self.convs[conv].weight, shape, self.frame)
             })
             .collect();
         let images = kept.into_par_iter().enumerate().map(|(image, kept)| {
@@ -123,9 +123,9 @@ impl<T: Real> Block<'_, T> {
         let (scale, shift) = affine.into_iter().unzip();
         let mut weight = Vec::new();
         if wanted.weights[conv] {
-            let shape = self.op.weight_shape(conv);
+            let shape = self.op.kernel_shape(conv);
             weight.resize(self.convs[conv].weight.len(), T::zero());
-            weight_gradient(frame, input, framed, shape, 1, &mut weight, self.threads);
+            weight_gradient(frame, input, framed, shape, &mut weight, self.threads);
         }
         ConvGradients {
             weight,

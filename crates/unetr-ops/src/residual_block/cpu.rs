@@ -5,9 +5,10 @@ use super::backward::Wanted;
 use super::forward::{Block, Kept, SECOND};
 use super::{OP, ResidualBlock, Sizes};
 use crate::Keep;
-use crate::conv2d::Frame;
+use crate::conv2d::{Frame, KernelShape};
 use crate::cpu::{Real, unwritten};
 use crate::many::{self, Backward, Operation};
+use crate::precision::{self, Precision};
 
 pub(super) fn residual_block(
     inputs: &[&Tensor],
@@ -35,6 +36,7 @@ pub(super) fn residual_block(
             .collect::<Result<_>>()?,
         eps: block.eps,
         slope: block.negative_slope,
+        precision: precision::current(),
     };
     let shape = (sizes.batch, sizes.outputs, sizes.height, sizes.width);
     many::apply(OP, &arguments, shape, op)
@@ -53,6 +55,7 @@ pub(super) struct Op {
     pub(super) kernels: Vec<usize>,
     pub(super) eps: f64,
     pub(super) slope: f64,
+    pub(super) precision: Precision,
 }
 
 impl Op {
@@ -71,15 +74,22 @@ impl Op {
         }
     }
 
-    /// The shape of the weight of a convolution.
-    pub(super) fn weight_shape(&self, conv: usize) -> (usize, usize, usize, usize) {
+    /// The kernel of a convolution.
+    pub(super) fn kernel_shape(&self, conv: usize) -> KernelShape {
         let inputs = if conv == SECOND {
             self.sizes.outputs
         } else {
             self.sizes.inputs
         };
         let kernel = self.kernels[conv];
-        (self.sizes.outputs, inputs, kernel, kernel)
+        KernelShape {
+            outputs: self.sizes.outputs,
+            inputs,
+            height: kernel,
+            width: kernel,
+            dilation: 1,
+            precision: self.precision,
+        }
     }
 
     /// The gradient of each input from those of the images' inputs, one after the other along the

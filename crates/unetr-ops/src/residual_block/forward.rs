@@ -61,7 +61,7 @@ impl<'a, T: Real> Block<'a, T> {
                 };
                 Conv {
                     weight,
-                    kernel: Kernel::forward(weight, op.weight_shape(conv), 1, frame),
+                    kernel: Kernel::forward(weight, op.kernel_shape(conv), frame),
                     affine,
                 }
             })

@@ -17,6 +17,7 @@ use finish::Finish;
 use transform::Transform;
 
 use super::frame::Frame;
+use super::kernel::KernelShape;
 use super::winograd::{CHANNELS, PLACES};
 use crate::cpu::{
     Aligned, PANEL_VECTORS, Real, Registers, Rows, Threads, Write, dispatch, tile, tile_rows,
@@ -42,16 +43,12 @@ pub(super) struct WinogradGradient<'a, T> {
 }
 
 /// Whether the gradient of a weight can be computed, and is faster, this way.
-pub(super) fn fits(
-    frame: Frame,
-    (outputs, inputs, height, width): (usize, usize, usize, usize),
-    dilation: usize,
-) -> bool {
-    (height, width, dilation) == (3, 3, 1)
+pub(super) fn fits(frame: Frame, shape: KernelShape) -> bool {
+    (shape.height, shape.width, shape.dilation) == (3, 3, 1)
         && frame.height.is_multiple_of(2)
         && frame.width.is_multiple_of(2)
-        && outputs >= CHANNELS
-        && inputs >= CHANNELS
+        && shape.outputs >= CHANNELS
+        && shape.inputs >= CHANNELS
 }
 
 /// How the channels of the input, or of the output, are laid out.

@@ -1,108 +1,22 @@
-//! Products of numbers rounded to bfloat16, summed in f32, by the matrix units of Intel's processors since
-//! Sapphire Rapids (AMX): 16 rows, 16 columns and 32 places of the depth are multiplied at once. Their
-//! registers are tiles of 16 rows of 64 bytes; the instructions are in the *Intel 64 and IA-32 Architectures
-//! Software Developer's Manual*, volume 1, chapter 18.
+//! Products of numbers rounded to bfloat16, summed in f32, by matrix units ([`Tiles`]): 16 rows, 16 columns
+//! and 32 places of the depth are multiplied at once.
 
 use std::arch::asm;
-use std::arch::x86_64::__cpuid_count;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use super::bf16::{Bf16, pack_pairs, round};
 use super::format::{Format, Lines, Tile};
 use super::operand::Operand;
-#[cfg(test)]
-use crate::cpu::simd::tests::{Level, forced};
-use crate::cpu::{Real as _, Registers, Rows, Write};
+use crate::cpu::{Real as _, Registers, Rows, Tiles, Write};
 
 #[derive(Debug)]
 pub(crate) struct Amx;
 
-/// Rows of a register, and its columns of pairs or sums.
-const SIDE: usize = 16;
-/// Two registers one below the other, so that what is read of a panel serves both.
+const SIDE: usize = Tiles::SIDE;
+/// Two tiles one below the other, so that what is read of a panel serves both.
 const ROWS: usize = 2 * SIDE;
 
-impl Amx {
-    /// Whether this processor has the instructions, and the operating system lets this process use them.
-    pub(crate) fn is_supported() -> bool {
-        #[cfg(test)]
-        if forced().is_some_and(|level| level != Level::Amx) {
-            return false;
-        }
-        static SUPPORTED: OnceLock<bool> = OnceLock::new();
-        *SUPPORTED.get_or_init(|| Bf16::is_supported() && has_tiles() && are_permitted())
-    }
-}
-
-/// Whether the processor has tiles, and multiplies them in bfloat16.
-fn has_tiles() -> bool {
-    const FEATURES: u32 = 7;
-    const AMX_BF16: u32 = 1 << 22;
-    const AMX_TILE: u32 = 1 << 24;
-    let both = AMX_BF16 | AMX_TILE;
-    __cpuid_count(0, 0).eax >= FEATURES && __cpuid_count(FEATURES, 0).edx & both == both
-}
-
-/// Asks Linux for the tiles, which a process may not use otherwise.
-fn are_permitted() -> bool {
-    const ARCH_PRCTL: i64 = 158;
-    const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
-    const TILE_DATA: i64 = 18;
-    let refused: i64;
-    // SAFETY: the call reads and writes no memory of this process.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") ARCH_PRCTL => refused,
-            in("rdi") ARCH_REQ_XCOMP_PERM,
-            in("rsi") TILE_DATA,
-            out("rcx") _,
-            out("r11") _,
-            options(nostack),
-        );
-    }
-    refused == 0
-}
-
-/// The shapes of a thread's tiles, all of them whole, as long as it computes.
-#[derive(Debug)]
-pub(crate) struct Tiles;
-
-impl Tiles {
-    fn configure() -> Self {
-        #[repr(C, align(64))]
-        struct Configuration {
-            palette: u8,
-            start_row: u8,
-            reserved: [u8; 14],
-            row_bytes: [u16; 16],
-            rows: [u8; 16],
-        }
-        let eight = |i: usize| usize::from(i < 8);
-        let configuration = Configuration {
-            palette: 1,
-            start_row: 0,
-            reserved: [0; 14],
-            row_bytes: std::array::from_fn(|i| (eight(i) * SIDE * size_of::<f32>()) as u16),
-            rows: std::array::from_fn(|i| (eight(i) * SIDE) as u8),
-        };
-        // SAFETY: 64 bytes as the instruction reads them, on a processor that has it.
-        unsafe {
-            asm!("ldtilecfg [{}]", in(reg) &raw const configuration, options(nostack, readonly));
-        }
-        Self
-    }
-}
-
-impl Drop for Tiles {
-    fn drop(&mut self) {
-        // SAFETY: this thread has configured tiles, and needs what they hold no longer.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
-    }
-}
-
-/// Every function may only run where [`Amx::is_supported`].
+/// Every function may only run where [`Tiles::are_supported`].
 impl Format<f32> for Amx {
     type Session = Tiles;
 
@@ -118,7 +32,8 @@ impl Format<f32> for Amx {
     }
 
     fn begin() -> Tiles {
-        Tiles::configure()
+        // SAFETY: the caller of `Job::compute` vouches for it.
+        unsafe { Tiles::configure() }
     }
 
     unsafe fn pack(

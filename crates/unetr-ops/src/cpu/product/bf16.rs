@@ -53,7 +53,7 @@ impl Format<f32> for Bf16 {
         unsafe {
             match from.contiguous {
                 Contiguous::Lines => pack_pairs(from, lines, depth, width, to),
-                Contiguous::Depth => pack_turned(from, lines, depth, width, to),
+                Contiguous::Depth => pack_lines(from, lines, depth, width, to),
             }
         }
     }
@@ -100,7 +100,7 @@ impl Format<f32> for Bf16 {
 /// # Safety
 /// `from` is valid for so many numbers, `to` for half as many pairs; the processor has AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn round(from: *const f32, count: usize, to: *mut f32) {
+pub(crate) unsafe fn round(from: *const f32, count: usize, to: *mut f32) {
     for first in (0..count).step_by(2 * LANES) {
         let rest = count - first;
         // SAFETY: masked to what there is.
@@ -119,7 +119,7 @@ pub(super) unsafe fn round(from: *const f32, count: usize, to: *mut f32) {
 /// # Safety
 /// As of [`Format::pack`], and the processor has AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn pack_pairs(
+pub(crate) unsafe fn pack_pairs(
     from: &Operand<f32>,
     lines: Range<usize>,
     depth: Range<usize>,
@@ -153,7 +153,7 @@ pub(super) unsafe fn pack_pairs(
 /// # Safety
 /// As of [`Format::pack`], and the processor has AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn pack_turned(
+pub(crate) unsafe fn pack_lines(
     from: &Operand<f32>,
     lines: Range<usize>,
     depth: Range<usize>,

@@ -21,10 +21,12 @@ mod tests;
 pub(super) use amx::Amx;
 #[cfg(target_arch = "x86_64")]
 pub(super) use bf16::Bf16;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use bf16::{pack_lines, pack_pairs, round};
 pub(super) use exact::Exact;
 pub(crate) use job::Job;
 pub(super) use job::{Order, UNITS};
-pub(super) use operand::{Contiguous, Operand};
+pub(crate) use operand::{Contiguous, Operand};
 
 pub(crate) use exact::tile;
 pub(crate) use format::VECTORS as PANEL_VECTORS;
