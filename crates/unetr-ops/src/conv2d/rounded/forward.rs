@@ -82,7 +82,14 @@ impl Rounded {
                         if there { weight(output, tap) } else { 0. }
                     });
                     // SAFETY: as many numbers as there are; the processor can, as it fits.
-                    unsafe { round(numbers.as_ptr(), numbers.len(), rounded.as_mut_ptr()) };
+                    unsafe {
+                        round(
+                            numbers.as_ptr(),
+                            numbers.len(),
+                            rounded.as_mut_ptr(),
+                            Tiles::SIDE,
+                        );
+                    }
                 }
             });
         Some(Self {

@@ -98,7 +98,7 @@ fn sums_of_rows(
             let first = channel * frame.plane() + (first_row + rows.start) * frame.stride();
             let from = &input[first..][..seen];
             // SAFETY: so many numbers, and room for them; the processor can, as it fits.
-            unsafe { round(from.as_ptr(), from.len(), numbers.as_mut_ptr()) };
+            unsafe { round(from.as_ptr(), from.len(), numbers.as_mut_ptr(), Tiles::SIDE) };
         }
     }
 

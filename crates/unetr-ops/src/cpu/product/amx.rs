@@ -22,6 +22,7 @@ impl Format<f32> for Amx {
 
     const NUMBERS: usize = 2;
     const GRANULE: usize = 2 * SIDE;
+    const VECTORS: usize = 2;
     const STRIP: usize = 384;
 
     fn registers() -> Registers {
@@ -31,8 +32,8 @@ impl Format<f32> for Amx {
         }
     }
 
-    fn begin() -> Tiles {
-        // SAFETY: the caller of `Job::compute` vouches for it.
+    unsafe fn begin() -> Tiles {
+        // SAFETY: the caller vouches for it.
         unsafe { Tiles::configure() }
     }
 
@@ -97,19 +98,23 @@ impl Format<f32> for Amx {
         depth: Range<usize>,
         scratch: *mut f32,
     ) -> Lines<f32> {
-        let (numbers, units) = (depth.len().div_ceil(2), Self::units(depth.len()));
+        // As `pack_rows` lays them out.
+        let (block, units) = (SIDE * ROWS, Self::units(depth.len()));
+        let whole = depth.len() / Self::GRANULE;
         for (row, line) in lines.clone().enumerate() {
             // SAFETY: the caller vouches for the line, for room for it, and for the processor.
             unsafe {
-                let row = scratch.add(row * units);
-                round(from.at(line, depth.start), depth.len(), row);
-                std::slice::from_raw_parts_mut(row.add(numbers), units - numbers).fill(0.);
+                let row = scratch.add(row * SIDE);
+                if units > whole * SIDE {
+                    std::slice::from_raw_parts_mut(row.add(whole * block), SIDE).fill(0.);
+                }
+                round(from.at(line, depth.start), depth.len(), row, block);
             };
         }
         Lines {
             first: scratch,
-            stride: units,
-            step: SIDE,
+            stride: SIDE,
+            step: block,
             count: lines.len(),
         }
     }
@@ -119,29 +124,25 @@ impl Format<f32> for Amx {
         unsafe {
             match tile.vectors {
                 1 => multiply_1(tile),
-                2 => multiply_2(tile),
-                _ => multiply_3(tile),
+                _ => multiply_2(tile),
             }
         }
     }
 }
 
-/// A function that multiplies two registers of rows with a panel of some columns.
+/// A function that multiplies two tiles of rows with a panel of some columns.
 ///
-/// First the sums, each with its row of registers and its column; then what is done for 32 places of the
-/// depth. `{a}` and `{below}` are the rows of both registers, `{b}` the panel, `{a_row}` and `{b_row}` bytes
-/// from a row of a register to the next.
+/// First the sums, each with its tile of rows and of columns; then what is done for 32 places of the depth.
+/// `{a}` and `{below}` are both tiles of rows, `{b}` the panel, `{a_row}` and `{b_row}` bytes from a row of a
+/// tile to the next.
 macro_rules! multiply {
     ($name:ident, $columns:literal, [$(($sum:literal, $place:literal, $column:literal)),*], $($step:literal)*) => {
         /// # Safety
-        /// As of [`Format::tile`]; the processor has AMX and this thread has configured its tiles.
+        /// As of [`Format::tile`]; tiles are configured.
         unsafe fn $name(tile: Tile<f32>) {
             let Tile { lines, panel, units, out, write, .. } = tile;
-            let row = size_of::<f32>() * lines.stride;
-            let out_row = size_of::<f32>() * out.stride;
             // SAFETY: rows, panel and `out` are as large as the caller vouches.
             unsafe {
-                let tops = [out.first, out.first.add(SIDE * out.stride)];
                 asm!(
                     "test {add}, {add}",
                     "jz 2f",
@@ -162,13 +163,13 @@ macro_rules! multiply {
                     "5:",
                     $(concat!("tilestored [{", $place, "} + {out_row} + ", $column, " * 64], tmm", $sum),)*
                     add = in(reg) usize::from(write == Write::Add),
-                    top = in(reg) tops[0],
-                    bottom = in(reg) tops[1],
-                    out_row = in(reg) out_row,
+                    top = in(reg) out.first,
+                    bottom = in(reg) out.first.add(SIDE * out.stride),
+                    out_row = in(reg) size_of::<f32>() * out.stride,
                     blocks = inout(reg) units / SIDE => _,
                     a = inout(reg) lines.first => _,
                     below = inout(reg) lines.first.add(SIDE * lines.stride) => _,
-                    a_row = in(reg) row,
+                    a_row = in(reg) size_of::<f32>() * lines.stride,
                     a_step = in(reg) size_of::<f32>() * lines.step,
                     b = inout(reg) panel => _,
                     b_row = in(reg) 64 * $columns as usize,
@@ -198,22 +199,4 @@ multiply!(multiply_2, 2, [(0, "top", 0), (1, "top", 1), (2, "bottom", 0), (3, "b
     "tileloadd tmm5, [{below} + {a_row}]"
     "tdpbf16ps tmm2, tmm5, tmm7"
     "tdpbf16ps tmm3, tmm5, tmm6"
-);
-
-// Six sums leave one register for the rows and one for the columns, so that columns are read twice.
-multiply!(multiply_3, 3,
-    [(0, "top", 0), (1, "top", 1), (2, "top", 2), (3, "bottom", 0), (4, "bottom", 1), (5, "bottom", 2)],
-    "tileloadd tmm6, [{a} + {a_row}]"
-    "tileloadd tmm7, [{b} + {b_row}]"
-    "tdpbf16ps tmm0, tmm6, tmm7"
-    "tileloadd tmm7, [{b} + {b_row} + 64]"
-    "tdpbf16ps tmm1, tmm6, tmm7"
-    "tileloadd tmm7, [{b} + {b_row} + 128]"
-    "tdpbf16ps tmm2, tmm6, tmm7"
-    "tileloadd tmm6, [{below} + {a_row}]"
-    "tdpbf16ps tmm5, tmm6, tmm7"
-    "tileloadd tmm7, [{b} + {b_row} + 64]"
-    "tdpbf16ps tmm4, tmm6, tmm7"
-    "tileloadd tmm7, [{b} + {b_row}]"
-    "tdpbf16ps tmm3, tmm6, tmm7"
 );

@@ -40,7 +40,7 @@ impl Format<f32> for Bf16 {
         }
     }
 
-    fn begin() {}
+    unsafe fn begin() {}
 
     unsafe fn pack(
         from: &Operand<f32>,
@@ -72,6 +72,7 @@ impl Format<f32> for Bf16 {
                     from.at(line, depth.start),
                     depth.len(),
                     scratch.add(row * units),
+                    LANES,
                 );
             };
         }
@@ -95,12 +96,13 @@ impl Format<f32> for Bf16 {
     }
 }
 
-/// Rounds numbers to pairs, with a zero behind an odd one.
+/// Rounds numbers to pairs, with a zero behind an odd one; 16 pairs lie together, and the next ones `step`
+/// further on.
 ///
 /// # Safety
-/// `from` is valid for so many numbers, `to` for half as many pairs; the processor has AVX512_BF16.
+/// `from` is valid for so many numbers, `to` for their pairs; the processor has AVX512_BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(crate) unsafe fn round(from: *const f32, count: usize, to: *mut f32) {
+pub(crate) unsafe fn round(from: *const f32, count: usize, to: *mut f32, step: usize) {
     for first in (0..count).step_by(2 * LANES) {
         let rest = count - first;
         // SAFETY: masked to what there is.
@@ -109,7 +111,7 @@ pub(crate) unsafe fn round(from: *const f32, count: usize, to: *mut f32) {
             let high = load(from.wrapping_add(first + LANES), rest.saturating_sub(LANES));
             let pairs = _mm512_cvtne2ps_pbh(high, low);
             let pairs = std::mem::transmute::<__m512bh, __m512i>(pairs);
-            store(to.add(first / 2), pairs, rest.div_ceil(2));
+            store(to.add(first / (2 * LANES) * step), pairs, rest.div_ceil(2));
         }
     }
 }
@@ -169,7 +171,7 @@ pub(crate) unsafe fn pack_lines(
         let numbers = (depth.end - place).min(2 * UNITS);
         for (row, line) in rounded.chunks_exact_mut(UNITS).zip(lines.clone()) {
             // SAFETY: a part of a line, and room for it.
-            unsafe { round(from.at(line, place), numbers, row.as_mut_ptr()) };
+            unsafe { round(from.at(line, place), numbers, row.as_mut_ptr(), LANES) };
         }
         let from = Rows {
             first: rounded.as_ptr(),

@@ -20,7 +20,7 @@ impl<T: Real> Format<T> for Exact {
         Registers::of::<T>()
     }
 
-    fn begin() {}
+    unsafe fn begin() {}
 
     unsafe fn pack(
         from: &Operand<T>,

@@ -18,6 +18,8 @@ pub(crate) trait Format<T: Real> {
     const NUMBERS: usize;
     /// Numbers along the depth that are multiplied at once; lines are filled up with zeros to a multiple.
     const GRANULE: usize = Self::NUMBERS;
+    /// The most vectors in a row of a tile.
+    const VECTORS: usize = VECTORS;
     /// The most columns that are packed before rows are multiplied with them.
     const STRIP: usize = 144;
 
@@ -25,7 +27,10 @@ pub(crate) trait Format<T: Real> {
     fn registers() -> Registers;
 
     /// Begins to compute in the calling thread.
-    fn begin() -> Self::Session;
+    ///
+    /// # Safety
+    /// The processor can compute in this format.
+    unsafe fn begin() -> Self::Session;
 
     /// Units that so many numbers along the depth take.
     fn units(depth: usize) -> usize {

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::format::{Format, Lines, Tile, VECTORS};
+use super::format::{Format, Lines, Tile};
 use super::operand::{Contiguous, Operand, even};
 use crate::cpu::{Aligned, Real, Registers, Rows, Shared, Threads, Write, add, add_constant};
 
@@ -130,7 +130,8 @@ impl<T: Real> Job<'_, T> {
             rows: height,
             lanes,
         } = F::registers();
-        let _session = F::begin();
+        // SAFETY: the processor can, as the caller vouches.
+        let _session = unsafe { F::begin() };
         let blocks = self.blocks::<F>();
         let most_units = blocks.clone().map(|block| F::units(block.len())).max();
         let most_units = most_units.unwrap_or(0);
@@ -293,7 +294,7 @@ impl<T: Real> Job<'_, T> {
                 lanes,
                 block,
                 strip,
-            )
+            );
         };
     }
 
@@ -426,5 +427,5 @@ fn panels<T: Real, F: Format<T>>(
     columns: &Range<usize>,
 ) -> impl Iterator<Item = Range<usize>> + Clone + use<T, F> {
     let lanes = F::registers().lanes;
-    even(columns.clone(), VECTORS * lanes, lanes)
+    even(columns.clone(), F::VECTORS * lanes, lanes)
 }
