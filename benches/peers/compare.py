@@ -7,6 +7,7 @@ and docs/performance.md, and the numbers into benches/history.csv.
     VENV/bin/python benches/peers/compare.py --ops             # the operations alone
     VENV/bin/python benches/peers/compare.py --pipeline FOLDER # reading the photos of a folder, or of several
     VENV/bin/python benches/peers/compare.py --only inference  # some cases, only printed
+    VENV/bin/python benches/peers/compare.py --only bf16 --region matrix-units
 
 It builds the programs first, and waits while other programs keep the processors busy.
 """
@@ -23,7 +24,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ops", action="store_true", help="the operations alone")
     parser.add_argument("--pipeline", nargs="+", metavar="FOLDER", help="the input pipeline alone, on these data")
-    parser.add_argument("--only", default="", metavar="TEXT", help="cases that have it in their title; not written")
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases that have it in their title; only printed")
+    parser.add_argument("--region", metavar="NAME", help="where in the documents to write those cases")
     parser.add_argument("--without", action="append", default=[], choices=networks.SIDES, help="leaves a side out")
     parser.add_argument("--print", action="store_true", help="prints without writing")
     parser.add_argument("--rounds", type=int, help="instead of 3")
@@ -43,7 +45,9 @@ def main():
         if text is None:
             continue
         print(text, end="\n\n", flush=True)
-        if not (args.print or args.only):
+        if args.region and name == "compare":
+            tables.write(args.region, text)
+        elif not (args.print or args.only):
             tables.write(name, text)
 
 

@@ -16,12 +16,24 @@ CASES = {
     "training step, 256×256, hidden 768, batch 2": ("train", FULL | dict(batch=2, steps=4)),
     "training step, 96×96, hidden 256, batch 5": ("train", ODD | dict(batch=5, steps=8)),
     "training step, 224×224, hidden 384, batch 2": ("train", DEIT | dict(batch=2, steps=6)),
+    "training step in bf16, 128×128, hidden 192, batch 8": (
+        "train",
+        SMALL | dict(batch=8, steps=8, precision="bf16"),
+    ),
     "training step in bf16, 256×256, hidden 768, batch 2": (
         "train",
         FULL | dict(batch=2, steps=4, precision="bf16"),
     ),
+    "training step in bf16, 224×224, hidden 384, batch 2": (
+        "train",
+        DEIT | dict(batch=2, steps=6, precision="bf16"),
+    ),
     "inference, 128×128, hidden 192, batch 1": ("infer", SMALL | dict(batch=1, steps=20)),
     "inference, 256×256, hidden 768, batch 1": ("infer", FULL | dict(batch=1, steps=8)),
+    "inference in bf16, 256×256, hidden 768, batch 1": (
+        "infer",
+        FULL | dict(batch=1, steps=8, precision="bf16"),
+    ),
 }
 SIDES = {
     "torch eager": ["torch_monai.py"],

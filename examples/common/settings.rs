@@ -66,7 +66,7 @@ pub(crate) struct Settings {
     /// auto, cpu or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
-    /// bf16 is faster on processors with AVX512_BF16.
+    /// bf16 is faster on processors with AMX, and on AMD's with AVX512_BF16.
     #[arg(long, value_enum)]
     pub(crate) precision: Option<PrecisionKind>,
     /// Evaluates after the first epoch, after every so many more, and after the last.

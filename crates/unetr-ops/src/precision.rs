@@ -18,8 +18,9 @@ pub enum Precision {
     Full,
     /// f32 rounded to TF32, 11 bits of precision, on the matrix units of a GPU.
     Tf32,
-    /// Rounded to bfloat16: 8 bits of precision and the range of f32. On processors with AVX512_BF16
-    /// at twice the speed of f32. On a GPU, what operations hand to each other is stored in it too.
+    /// Rounded to bfloat16: 8 bits of precision and the range of f32. On processors with AVX512_BF16 matrices
+    /// are multiplied in it, and on those with matrix units (AMX, under Linux) convolutions too. On a GPU, what
+    /// operations hand to each other is stored in it too.
     Bf16,
     /// Rounded to f16 on a GPU, and stored in it: 11 bits of precision, but nothing beyond 65,504 or
     /// below 6e-8, so that gradients want a scaled loss.
