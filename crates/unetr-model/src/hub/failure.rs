@@ -12,7 +12,9 @@ use std::path::PathBuf;
     allow(dead_code, reason = "nothing is downloaded then")
 )]
 pub(super) enum Failure {
-    #[error("nothing is downloaded while `HF_HUB_OFFLINE` is set; unset it")]
+    #[error(
+        "nothing is downloaded while the hub is offline; unset `HF_HUB_OFFLINE`, or do without `Hub::offline`"
+    )]
     Offline,
     #[cfg(not(feature = "hub"))]
     #[error("nothing is downloaded without the feature `hub` of unetr-model; turn it on")]

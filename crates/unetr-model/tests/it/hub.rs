@@ -43,8 +43,8 @@ fn offline_the_error_says_what_to_download() {
         error.to_string(),
         format!(
             "owner/name@v1: no such folder, and its files are not all in the cache {}: nothing is downloaded while \
-             `HF_HUB_OFFLINE` is set; unset it, or download {url}/config.json and {url}/model.safetensors into a \
-             folder and give its path",
+             the hub is offline; unset `HF_HUB_OFFLINE`, or do without `Hub::offline`, or download {url}/config.json \
+             and {url}/model.safetensors into a folder and give its path",
             cache.path().display()
         )
     );

@@ -14,7 +14,7 @@ use crate::cpu::{
 const STRIP: usize = 64 * 1024;
 /// Pixels of a row that are computed before they are written to their planes.
 const SEGMENT: usize = 128;
-/// From a channel of a segment to the next; not a power of two, which few places of a cache would serve.
+/// From an output's pixels to those of the next; not a power of two, which few places of a cache would serve.
 const STRIDE: usize = SEGMENT + Tiles::SIDE;
 
 /// A kernel, rounded.
@@ -30,6 +30,8 @@ pub(in super::super) struct Rounded {
 /// Some rows of the input as `[rows, pairs of channels, width]`, with zeros for a step behind them.
 struct Strip {
     numbers: Aligned<f32>,
+    /// Where each step's pairs begin, in bytes from the place of a pixel on.
+    steps: Vec<usize>,
     /// From a pair to the next.
     stride: usize,
     /// From a row to the next.
@@ -131,56 +133,31 @@ impl Rounded {
         output: Shared<f32>,
         write: Write,
     ) {
-        let KernelShape { outputs, width, .. } = self.shape;
         // SAFETY: they are supported, as it fits.
         let _tiles = unsafe { Tiles::configure() };
+        let Frame { height, width, .. } = self.frame;
         let strip = self.round(input, &rows);
-        let (_, reach) = reach(self.frame, self.shape);
-        let blocks = blocks(self.shape);
-        let steps = (0..width * blocks).map(|step| {
-            let (column, block) = (step / blocks, step % blocks);
-            size_of::<f32>() * (block * Tiles::SIDE * strip.stride + reach + column)
-        });
-        let steps: Vec<usize> = steps.collect();
-        let size = steps.len() * Tiles::SIZE;
-        let mut segment = Aligned::new(2 * Tiles::SIDE * STRIDE);
-        for first_output in (0..outputs).step_by(2 * Tiles::SIDE) {
-            let weights = &self.weights[first_output / Tiles::SIDE * size..];
-            let count = (outputs - first_output).min(2 * Tiles::SIDE);
-            for (row, strip_row) in rows.clone().zip(strip.numbers.chunks(strip.row)) {
-                for first in (0..self.frame.width).step_by(SEGMENT) {
-                    let pixels = SEGMENT.min(self.frame.width - first);
-                    // A row that is no multiple of a tile's width ends with a tile that overlaps another;
-                    // a short end of a row begins inside the segment before.
-                    let begin = first.min(self.frame.width - pixels.max(Tiles::SIDE));
-                    let end = first + pixels - begin;
-                    let most = if count > Tiles::SIDE { 2 } else { 4 };
-                    let mut place = 0;
-                    while place < end {
-                        let columns = ((end - place) / Tiles::SIDE).clamp(1, most);
-                        let columns = if columns == 3 { 2 } else { columns };
-                        place = place.min(end - Tiles::SIDE);
-                        let products = Products {
-                            weights: weights.as_ptr(),
-                            below: weights[size.min(weights.len())..].as_ptr(),
-                            input: strip_row[begin + place..].as_ptr(),
-                            steps: &steps,
-                            stride: strip.stride,
-                            out: segment[place..].as_mut_ptr(),
-                        };
-                        // SAFETY: every step's 16 pairs of these pixels lie inside the strip with the zeros
-                        // behind it; there are weights for every step, and a segment has room for all pixels
-                        // of 32 outputs.
-                        unsafe { products.compute(count > Tiles::SIDE, columns) };
-                        place += columns * Tiles::SIDE;
-                    }
-                    let plane = self.frame.height * self.frame.width;
-                    for (i, sums) in segment.chunks(STRIDE).take(count).enumerate() {
-                        let sums = &sums[first - begin..][..pixels];
-                        let index = (first_output + i) * plane + row * self.frame.width + first;
+        let mut sums = Aligned::new(2 * Tiles::SIDE * STRIDE);
+        for first_output in (0..self.shape.outputs).step_by(2 * Tiles::SIDE) {
+            let outputs = first_output..self.shape.outputs.min(first_output + 2 * Tiles::SIDE);
+            for row in rows.clone() {
+                for first in (0..width).step_by(SEGMENT) {
+                    let pixels = first..width.min(first + SEGMENT);
+                    // A short end of a row begins inside the segment before.
+                    let start = first.min(width - pixels.len().max(Tiles::SIDE));
+                    self.convolve_segment(
+                        &outputs,
+                        &strip,
+                        row - rows.start,
+                        start..pixels.end,
+                        &mut sums,
+                    );
+                    for (output_channel, sums) in outputs.clone().zip(sums.chunks(STRIDE)) {
+                        let sums = &sums[first - start..][..pixels.len()];
+                        let index = (output_channel * height + row) * width + first;
                         // SAFETY: pixels of this row of a plane, as the caller vouches.
                         let to =
-                            unsafe { std::slice::from_raw_parts_mut(output.at(index), pixels) };
+                            unsafe { std::slice::from_raw_parts_mut(output.at(index), sums.len()) };
                         match write {
                             Write::Replace => to.copy_from_slice(sums),
                             Write::Add => add(to, sums),
@@ -191,10 +168,51 @@ impl Rounded {
         }
     }
 
+    /// Computes pixels of a row of the strip, at least as many as a tile has, as `[outputs, STRIDE]`.
+    fn convolve_segment(
+        &self,
+        outputs: &Range<usize>,
+        strip: &Strip,
+        row: usize,
+        pixels: Range<usize>,
+        sums: &mut [f32],
+    ) {
+        let both = outputs.len() > Tiles::SIDE;
+        let size = strip.steps.len() * Tiles::SIZE;
+        let weights = &self.weights[outputs.start / Tiles::SIDE * size..];
+        let mut done = 0;
+        while done < pixels.len() {
+            let tiles = match (both, (pixels.len() - done) / Tiles::SIDE) {
+                (_, 0 | 1) => 1,
+                (true, _) | (false, 2 | 3) => 2,
+                (false, _) => 4,
+            };
+            // What is left over is a tile that overlaps the one before.
+            let first = done.min(pixels.len() - Tiles::SIDE);
+            let products = Products {
+                weights: weights.as_ptr(),
+                below: weights[if both { size } else { 0 }..].as_ptr(),
+                input: strip.numbers[row * strip.row + pixels.start + first..].as_ptr(),
+                steps: &strip.steps,
+                stride: strip.stride,
+                out: sums[first..].as_mut_ptr(),
+            };
+            // SAFETY: every step's 16 pairs of these pixels lie inside the strip with the zeros behind it;
+            // there are weights for every step, and room for the pixels of 32 outputs.
+            unsafe { products.compute(both, tiles) };
+            done = first + tiles * Tiles::SIDE;
+        }
+    }
+
     /// The rows that some rows of the output see.
     fn round(&self, input: &[f32], rows: &Range<usize>) -> Strip {
-        let KernelShape { inputs, height, .. } = self.shape;
-        let (reach, _) = reach(self.frame, self.shape);
+        let KernelShape {
+            inputs,
+            height,
+            width,
+            ..
+        } = self.shape;
+        let (first_row, first_column) = reach(self.frame, self.shape);
         let stride = self.frame.stride().next_multiple_of(Tiles::SIDE);
         let row = inputs.div_ceil(2) * stride;
         let count = rows.len() + height - 1;
@@ -203,7 +221,7 @@ impl Rounded {
         let (strip, behind) = numbers.split_at_mut(count * row);
         behind.fill(0.);
         for (i, to) in strip.chunks_exact_mut(row).enumerate() {
-            let first = (reach + rows.start + i) * self.frame.stride();
+            let first = (first_row + rows.start + i) * self.frame.stride();
             let from = Operand {
                 data: input[first..].as_ptr(),
                 lines: self.frame.stride(),
@@ -213,8 +231,14 @@ impl Rounded {
             // SAFETY: a row of every plane, and room for its pairs; the processor can, as it fits.
             unsafe { pack_pairs(&from, 0..from.lines, 0..inputs, stride, to.as_mut_ptr()) };
         }
+        let blocks = blocks(self.shape);
+        let steps = (0..width * blocks).map(|step| {
+            let (column, block) = (step / blocks, step % blocks);
+            size_of::<f32>() * (block * Tiles::SIDE * stride + first_column + column)
+        });
         Strip {
             numbers,
+            steps: steps.collect(),
             stride,
             row,
         }
