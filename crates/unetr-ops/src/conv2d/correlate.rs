@@ -12,6 +12,8 @@ use super::rounded;
 use super::winograd_gradient::{self, WinogradGradient};
 use super::{by_channels, gradient_by_channels, gradient_by_pixels};
 use crate::cpu::{Real, Threads, dispatch};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use crate::cpu::{as_f32, as_f32_mut};
 
 /// Adds the gradient of a weight `[outputs, inputs, height, width]` for one image to `share`.
 ///
@@ -36,7 +38,7 @@ pub(crate) fn weight_gradient<T: Real>(
     assert_eq!(output.len(), frame.len(outputs));
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     if let (Some(input), Some(output), Some(share)) =
-        (T::as_f32(input), T::as_f32(output), T::as_f32_mut(share))
+        (as_f32(input), as_f32(output), as_f32_mut(share))
         && rounded::weight_gradient(frame, input, output, shape, share, threads)
     {
         return;

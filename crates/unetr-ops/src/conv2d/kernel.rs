@@ -8,6 +8,8 @@ use super::rounded::Rounded;
 use super::winograd::{self, Winograd};
 use crate::Precision;
 use crate::cpu::{Real, Threads, Write};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use crate::cpu::{as_f32, as_f32_mut, is_f32};
 
 /// The sizes of a kernel `[outputs, inputs, height, width]`, and how it is applied.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +19,10 @@ pub(crate) struct KernelShape {
     pub(crate) height: usize,
     pub(crate) width: usize,
     pub(crate) dilation: usize,
+    #[cfg_attr(
+        not(all(target_arch = "x86_64", target_os = "linux")),
+        allow(dead_code, reason = "convolutions are exact there")
+    )]
     pub(crate) precision: Precision,
 }
 
@@ -77,7 +83,7 @@ impl<T: Real> Kernel<T> {
             Method::MinimalFiltering(winograd) => winograd.convolve(input, output, write, threads),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Method::Rounded(rounded) => {
-                if let (Some(input), Some(output)) = (T::as_f32(input), T::as_f32_mut(output)) {
+                if let (Some(input), Some(output)) = (as_f32(input), as_f32_mut(output)) {
                     rounded.convolve(input, output, write, threads);
                 }
             }
@@ -88,7 +94,7 @@ impl<T: Real> Kernel<T> {
 impl<T: Real> Method<T> {
     fn new(frame: Frame, shape: KernelShape, weight: impl Fn(usize, usize) -> T + Sync) -> Self {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        if T::as_f32(&[]).is_some()
+        if is_f32::<T>()
             && let Some(rounded) = Rounded::new(frame, shape, |o, k| weight(o, k).f64() as f32)
         {
             return Self::Rounded(rounded);

@@ -38,7 +38,7 @@ pub(crate) use sums::{
     lane_sums, largest, sum, sum_and_centred_dot, sum_of_squares,
 };
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub(crate) use tiles::Tiles;
+pub(crate) use tiles::{Tiles, as_f32, as_f32_mut, is_f32};
 pub(crate) use transpose::{Rows, Write};
 
 /// Whether a tensor goes to the kernels of this crate: f32 and f64 on the CPU.

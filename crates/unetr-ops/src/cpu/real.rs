@@ -19,10 +19,6 @@ pub(crate) trait Real: WithDType + Default + Lanes {
     const ORDINAL_BITS: u32;
     /// Integers in the order of numbers that are not negative.
     fn ordinal(self) -> u64;
-    /// Numbers of f32, if these are.
-    fn as_f32(xs: &[Self]) -> Option<&[f32]>;
-    /// [`Real::as_f32`] to write to.
-    fn as_f32_mut(xs: &mut [Self]) -> Option<&mut [f32]>;
     /// The value nearest to `x`.
     fn of(x: f64) -> Self;
     fn f64(self) -> f64;
@@ -62,14 +58,6 @@ pub(crate) trait Real: WithDType + Default + Lanes {
 
 impl Real for f64 {
     const ORDINAL_BITS: u32 = 62;
-
-    fn as_f32(_: &[Self]) -> Option<&[f32]> {
-        None
-    }
-
-    fn as_f32_mut(_: &mut [Self]) -> Option<&mut [f32]> {
-        None
-    }
 
     #[inline(always)]
     fn ordinal(self) -> u64 {
@@ -134,19 +122,15 @@ impl Real for f64 {
 impl Real for f32 {
     const ORDINAL_BITS: u32 = 30;
 
-    fn as_f32(xs: &[Self]) -> Option<&[f32]> {
-        Some(xs)
-    }
-
-    fn as_f32_mut(xs: &mut [Self]) -> Option<&mut [f32]> {
-        Some(xs)
-    }
-
     #[inline(always)]
     fn ordinal(self) -> u64 {
         u64::from(self.to_bits())
     }
 
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "all products are exact there")
+    )]
     unsafe fn multiply(job: Job<'_, Self>, threads: Threads, precision: Precision) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if precision == Precision::Bf16 && Tiles::are_supported() {

@@ -220,6 +220,10 @@ pub(crate) mod tests {
 
     /// The instruction sets of this machine.
     pub(crate) fn levels() -> Vec<Level> {
+        #[cfg_attr(
+            not(target_arch = "x86_64"),
+            allow(unused_mut, reason = "there is one")
+        )]
         let mut levels = vec![Level::Portable];
         #[cfg(target_arch = "x86_64")]
         {

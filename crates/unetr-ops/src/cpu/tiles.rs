@@ -2,10 +2,12 @@
 //! 64 bytes; the instructions are in the *Intel 64 and IA-32 Architectures Software Developer's Manual*, volume
 //! 1, chapter 18.
 
+use std::any::TypeId;
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
 use std::sync::OnceLock;
 
+use super::Real;
 use super::product::Bf16;
 #[cfg(test)]
 use super::simd::tests::{Level, forced};
@@ -92,4 +94,22 @@ fn are_permitted() -> bool {
         );
     }
     refused == 0
+}
+
+/// Numbers of f32, if these are: only they are rounded.
+pub(crate) fn as_f32<T: Real>(xs: &[T]) -> Option<&[f32]> {
+    // SAFETY: it is the same type.
+    is_f32::<T>().then(|| unsafe { std::slice::from_raw_parts(xs.as_ptr().cast(), xs.len()) })
+}
+
+/// [`as_f32`] to write to.
+pub(crate) fn as_f32_mut<T: Real>(xs: &mut [T]) -> Option<&mut [f32]> {
+    // SAFETY: it is the same type.
+    is_f32::<T>()
+        .then(|| unsafe { std::slice::from_raw_parts_mut(xs.as_mut_ptr().cast(), xs.len()) })
+}
+
+/// Whether these are the numbers that are rounded.
+pub(crate) fn is_f32<T: Real>() -> bool {
+    TypeId::of::<T>() == TypeId::of::<f32>()
 }

@@ -15,6 +15,7 @@ pub(crate) struct Rows<P> {
 }
 
 /// Rows and columns of a block.
+#[cfg(target_arch = "x86_64")]
 const BLOCK: usize = 8;
 
 /// Writes the transpose of `rows` rows of `columns` numbers, or adds it.
@@ -53,6 +54,10 @@ pub(super) unsafe fn transpose_f32(
     to: Rows<*mut f32>,
     write: Write,
 ) {
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_mut, reason = "there are no blocks")
+    )]
     let (mut whole_rows, mut whole_columns) = (0, 0);
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx") {
