@@ -23,7 +23,7 @@ fn fits(frame: Frame, shape: KernelShape) -> bool {
         && Tiles::are_supported()
 }
 
-/// From a frame's first column to the one that the first tap of the first pixel sees, and likewise for rows.
+/// The row and the column of a frame that the first tap of the first pixel sees.
 fn reach(frame: Frame, shape: KernelShape) -> (usize, usize) {
     (
         frame.rows - shape.height / 2,
