@@ -45,10 +45,10 @@ def main():
         if text is None:
             continue
         print(text, end="\n\n", flush=True)
-        if args.region and name == "compare":
-            tables.write(args.region, text)
-        elif not (args.print or args.only):
-            tables.write(name, text)
+        chosen = args.region if name == "compare" else None
+        region = chosen if args.only else name
+        if region and not args.print:
+            tables.write(region, text)
 
 
 if __name__ == "__main__":

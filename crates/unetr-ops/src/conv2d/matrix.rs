@@ -76,6 +76,7 @@ pub(super) fn products<T: Real>(
     let weight_task = g.group_outputs() * g.patch_size();
     let tasks = g.batch * g.groups;
     let threads = Threads::inside(tasks);
+    let how = g.product(threads);
     // SAFETY: the product of each strip writes all of its pixels.
     let mut convolved = weight.map(|_| unsafe { unwritten(tasks * out_task) });
     let parts: Vec<Option<&mut [T]>> = match &mut convolved {
@@ -104,26 +105,14 @@ pub(super) fn products<T: Real>(
                         columns: patches.columns,
                         row_stride: out_plane,
                     };
-                    gemm(
-                        &mut out,
-                        Write::Replace,
-                        weight,
-                        patches,
-                        g.product(threads),
-                    );
+                    gemm(&mut out, Write::Replace, weight, patches, how);
                 }
                 if let Some(output) = output {
                     let output = &output[pixels..];
                     let output =
                         Matrix::strided(output, g.group_outputs(), patches.columns, out_plane);
                     let mut out = MatrixMut::new(&mut share, g.group_outputs(), g.patch_size());
-                    gemm(
-                        &mut out,
-                        Write::Add,
-                        output,
-                        patches.t(),
-                        g.product(threads),
-                    );
+                    gemm(&mut out, Write::Add, output, patches.t(), how);
                 }
             }
             share
@@ -139,6 +128,7 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
     let (in_task, out_task) = (g.group_inputs() * in_plane, g.group_outputs() * out_plane);
     let weight_task = g.group_outputs() * g.patch_size();
     let threads = Threads::inside(g.batch * g.groups);
+    let how = g.product(threads);
     let size = g.batch * g.inputs * in_plane;
     let mut input = match g.pointwise() || g.halves() {
         // SAFETY: each strip writes all of its pixels.
@@ -167,13 +157,7 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                         columns,
                         row_stride: in_plane,
                     };
-                    gemm(
-                        &mut out,
-                        Write::Replace,
-                        weight.t(),
-                        output,
-                        g.product(threads),
-                    );
+                    gemm(&mut out, Write::Replace, weight.t(), output, how);
                     continue;
                 }
                 let mut out = MatrixMut {
@@ -182,13 +166,7 @@ pub(super) fn input_gradient<T: Real>(g: &Geometry, output: &[T], weight: &[T]) 
                     columns,
                     row_stride: columns,
                 };
-                gemm(
-                    &mut out,
-                    Write::Replace,
-                    weight.t(),
-                    output,
-                    g.product(threads),
-                );
+                gemm(&mut out, Write::Replace, weight.t(), output, how);
                 let patches = &buffer[..g.patch_size() * columns];
                 scatter(g, patches, input, (start, rows), threads);
             }

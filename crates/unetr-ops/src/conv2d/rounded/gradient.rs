@@ -76,49 +76,12 @@ fn sums_of_rows(
         width,
         ..
     } = shape;
-    let (first_row, first_column) = reach(frame, shape);
-    // From the first pixel to the last one, the borders between the rows among them: there, the gradient
-    // of the output is zero.
-    let pixels = (rows.len() - 1) * frame.stride() + frame.width;
-    let steps = pixels.div_ceil(STEP);
-
-    // `[inputs, pixels]`, rounded: what is seen, with room for a step behind it.
-    let seen = (rows.len() + height - 1) * frame.stride();
-    let row = (seen + STEP).next_multiple_of(STEP) / 2 + Tiles::SIDE;
-    let all_inputs = inputs.next_multiple_of(Tiles::SIDE);
-    let mut left = Aligned::new(all_inputs * row);
-    for (channel, to) in left.chunks_exact_mut(row).enumerate() {
-        let (numbers, behind) = to.split_at_mut(if channel < inputs {
-            seen.div_ceil(2)
-        } else {
-            0
-        });
-        behind.fill(0.);
-        if channel < inputs {
-            let first = channel * frame.plane() + (first_row + rows.start) * frame.stride();
-            let from = &input[first..][..seen];
-            // SAFETY: so many numbers, and room for them; the processor can, as it fits.
-            unsafe { round(from.as_ptr(), from.len(), numbers.as_mut_ptr(), Tiles::SIDE) };
-        }
-    }
-
-    // `[outputs / 16, pairs of pixels, 16 outputs]`, rounded.
+    let (_, first_column) = reach(frame, shape);
+    let steps = pixels(frame, rows).div_ceil(STEP);
+    let seen = Seen::new(frame, input, shape, rows);
     let size = steps * Tiles::SIZE;
-    let mut right = Aligned::new(outputs.div_ceil(Tiles::SIDE) * size);
-    let from = Operand {
-        data: output[frame.origin() + rows.start * frame.stride()..].as_ptr(),
-        lines: outputs,
-        contiguous: Contiguous::Depth,
-        stride: frame.plane(),
-    };
-    for (i, to) in right.chunks_exact_mut(size).enumerate() {
-        let first = i * Tiles::SIDE;
-        let lines = first..outputs.min(first + Tiles::SIDE);
-        to[pixels.div_ceil(2) * Tiles::SIDE..].fill(0.);
-        // SAFETY: the pixels of these planes, and room for their pairs; the processor can, as it fits.
-        unsafe { pack_lines(&from, lines, 0..pixels, Tiles::SIDE, to.as_mut_ptr()) };
-    }
-
+    let right = round_output(frame, output, outputs, rows, size);
+    let all_inputs = inputs.next_multiple_of(Tiles::SIDE);
     let columns = outputs.next_multiple_of(Tiles::SIDE);
     let mut sums = Aligned::new(height * width * all_inputs * columns);
     for (i, right) in right.chunks_exact(size).enumerate() {
@@ -128,11 +91,11 @@ fn sums_of_rows(
                 let out = (tap_row * width * all_inputs + first) * columns + i * Tiles::SIDE;
                 let place = tap_row * frame.stride() + first_column;
                 let products = Products {
-                    input: left[first * row..]
+                    input: seen.numbers[first * seen.row..]
                         .as_ptr()
                         .cast::<u16>()
                         .wrapping_add(place),
-                    row,
+                    row: seen.row,
                     output: right.as_ptr(),
                     steps,
                     out: sums[out..].as_mut_ptr(),
@@ -146,6 +109,67 @@ fn sums_of_rows(
         }
     }
     sums
+}
+
+/// Pixels from the first one of some rows to the last one, the borders between the rows among them: there, the
+/// gradient of the output is zero.
+fn pixels(frame: Frame, rows: &Range<usize>) -> usize {
+    (rows.len() - 1) * frame.stride() + frame.width
+}
+
+/// What some rows of the output see, rounded: `[inputs, pixels]`, inputs filled up to whole tiles, with room
+/// for a step behind each.
+struct Seen {
+    numbers: Aligned<f32>,
+    /// From an input to the next, in pairs.
+    row: usize,
+}
+
+impl Seen {
+    fn new(frame: Frame, input: &[f32], shape: KernelShape, rows: &Range<usize>) -> Self {
+        let (first_row, _) = reach(frame, shape);
+        let seen = (rows.len() + shape.height - 1) * frame.stride();
+        let row = (seen + STEP).next_multiple_of(STEP) / 2 + Tiles::SIDE;
+        let mut numbers = Aligned::new(shape.inputs.next_multiple_of(Tiles::SIDE) * row);
+        let (inputs, behind) = numbers.split_at_mut(shape.inputs * row);
+        behind.fill(0.);
+        for (channel, to) in inputs.chunks_exact_mut(row).enumerate() {
+            let first = channel * frame.plane() + (first_row + rows.start) * frame.stride();
+            let from = &input[first..][..seen];
+            let (to, behind) = to.split_at_mut(seen.div_ceil(2));
+            behind.fill(0.);
+            // SAFETY: so many numbers, and room for them; the processor can, as it fits.
+            unsafe { round(from.as_ptr(), from.len(), to.as_mut_ptr(), Tiles::SIDE) };
+        }
+        Self { numbers, row }
+    }
+}
+
+/// Some rows of the output, rounded: `[outputs / 16, pairs of pixels, 16 outputs]`, each 16 outputs filled up
+/// with zeros to `size` numbers.
+fn round_output(
+    frame: Frame,
+    output: &[f32],
+    outputs: usize,
+    rows: &Range<usize>,
+    size: usize,
+) -> Aligned<f32> {
+    let pixels = pixels(frame, rows);
+    let mut rounded = Aligned::new(outputs.div_ceil(Tiles::SIDE) * size);
+    let from = Operand {
+        data: output[frame.origin() + rows.start * frame.stride()..].as_ptr(),
+        lines: outputs,
+        contiguous: Contiguous::Depth,
+        stride: frame.plane(),
+    };
+    for (i, to) in rounded.chunks_exact_mut(size).enumerate() {
+        let first = i * Tiles::SIDE;
+        let lines = first..outputs.min(first + Tiles::SIDE);
+        to[pixels.div_ceil(2) * Tiles::SIDE..].fill(0.);
+        // SAFETY: the pixels of these planes, and room for their pairs; the processor can, as it fits.
+        unsafe { pack_lines(&from, lines, 0..pixels, Tiles::SIDE, to.as_mut_ptr()) };
+    }
+    rounded
 }
 
 /// A tile of inputs by outputs for each tap of a row, or two tiles one below the other.
