@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     let ((model, parameters), normalize) = match (&flags.model, &flags.config) {
         (Some(folder), _) => {
             let segmenter = Segmenter::from_pretrained(folder)?;
-            let network = Unetr::load(folder, &Device::Cpu)?;
+            let network = Unetr::from_pretrained(&folder.to_string_lossy(), &Device::Cpu)?;
             (network, segmenter.normalize().clone())
         }
         (None, Some(config)) => {

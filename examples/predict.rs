@@ -22,8 +22,8 @@ use common::settings::PrecisionKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use unetr::data::{ExifOrientation, read_image};
 use unetr::predict::{
-    CocoResult, Fit, Flips, OutputFolder, OutputKind, Segmenter, SegmenterConfig, SlidingWindow,
-    StreamConfig, coco_results, find_photos,
+    Blend, CocoResult, Fit, Flips, OutputFolder, OutputKind, Probabilities, Segmenter,
+    SegmenterConfig, SlidingWindow, StreamConfig, coco_results, find_photos,
 };
 
 /// Segments photos of any size.
@@ -47,6 +47,9 @@ struct Flags {
     /// The part of a window that the next one shows too.
     #[arg(long, default_value_t = 0.25)]
     overlap: f64,
+    /// How the scores of overlapping windows are put together.
+    #[arg(long, value_enum, default_value = "gaussian")]
+    blend: BlendKind,
     /// Mirror images that are predicted too.
     #[arg(long, value_enum, default_value = "none")]
     flips: FlipKind,
@@ -72,12 +75,19 @@ struct Flags {
     photos: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     Mask,
     Overlay,
     Confidence,
     Contours,
+    Probabilities,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BlendKind {
+    Constant,
+    Gaussian,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -119,6 +129,7 @@ fn main() -> Result<ExitCode> {
     let workers = StreamConfig {
         readers: flags.workers,
         writers: flags.workers,
+        ..StreamConfig::default()
     };
     segmenter.segment_stream(
         names.into_iter().zip(&photos),
@@ -189,7 +200,10 @@ fn config(flags: &Flags) -> SegmenterConfig {
         },
         window: SlidingWindow {
             overlap: flags.overlap,
-            ..SlidingWindow::default()
+            blend: match flags.blend {
+                BlendKind::Constant => Blend::Constant,
+                BlendKind::Gaussian => Blend::default(),
+            },
         },
         flips: match flags.flips {
             FlipKind::None => Flips::None,
@@ -199,7 +213,11 @@ fn config(flags: &Flags) -> SegmenterConfig {
         scales: flags.scales.clone(),
         batch_size: flags.batch_size,
         precision: flags.precision.into(),
-        ..SegmenterConfig::default()
+        probabilities: if flags.outputs.contains(&Output::Probabilities) {
+            Probabilities::All
+        } else {
+            Probabilities::Predicted
+        },
     }
 }
 
@@ -229,6 +247,7 @@ impl From<Output> for OutputKind {
             Output::Overlay => Self::Overlay,
             Output::Confidence => Self::Confidence,
             Output::Contours => Self::Contours,
+            Output::Probabilities => Self::Probabilities,
         }
     }
 }

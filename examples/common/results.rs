@@ -13,6 +13,7 @@ use unetr::train::{
     evaluate_images,
 };
 
+use super::settings::Settings;
 use super::task::Task;
 
 /// The best, median and worst predictions of the validation set, for the report.
@@ -70,6 +71,7 @@ pub(super) fn predictions(
 pub(super) fn share(
     folder: &Path,
     checkpoint: &Checkpoint,
+    settings: &Settings,
     recipe: &Recipe,
     task: &Task,
     normalize: &Normalize,
@@ -77,11 +79,19 @@ pub(super) fn share(
 ) -> Result<()> {
     let (model, parameters) = Unetr::load(checkpoint.path(), &Device::Cpu)?;
     let (training, validation) = (task.train.len(), task.validation.len());
+    let encoder = settings.encoder.as_ref().map_or(String::new(), |encoder| {
+        // The folders of this machine are nobody's business.
+        let name = Path::new(encoder)
+            .file_name()
+            .filter(|_| Path::new(encoder).exists());
+        let name = name.map_or(encoder.into(), |name| name.to_string_lossy());
+        format!(" The encoder began with the weights of {name}.")
+    });
     let card = ModelCard {
         name: "UNETR".into(),
         data: format!("{training} photos for training, {validation} for validation."),
         training: format!(
-            "{} updates of {} photos: {}; {}, {}.",
+            "{} updates of {} photos: {}; {}, {}.{encoder}",
             checkpoint.step(),
             recipe.batch_size,
             recipe.loss,

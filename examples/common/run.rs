@@ -99,7 +99,7 @@ pub(crate) fn train(
     }
     if let Some(best) = trainer.saved().and_then(Checkpoints::best) {
         let folder = run.model();
-        share(&folder, best, &recipe, task, normalize, &classes)?;
+        share(&folder, best, settings, &recipe, task, normalize, &classes)?;
         println!(
             "the best network, applied to other photos:\n    \
              cargo run --release --example predict -- --model {} photo.jpg",

@@ -16,6 +16,7 @@ cargo xtask COMMAND
   gpu-check FILE        bundles what checks and measures a GPU
   fuzz SECONDS [NAME…]  fuzzes every target so long, or some; needs nightly and cargo-fuzz
   dependencies          unused ones, licences, sources and known holes; needs cargo-machete and cargo-deny
+  msrv                  checks everything with the oldest Rust that Cargo.toml allows; needs that, from rustup
   release VERSION       checks that a version can be published, and says how
 
 PYTHON names another Python than python3, such as that of a virtual environment.";
@@ -43,6 +44,7 @@ fn perform(command: &str, rest: &[String]) -> Result<()> {
         ("gpu-check", [file]) => python("scripts/gpu_check.py", &["bundle".into(), file.clone()]),
         ("fuzz", [seconds, names @ ..]) => fuzz(seconds, names),
         ("dependencies", []) => dependencies(),
+        ("msrv", []) => msrv(),
         ("release", [version]) => release::check(version),
         _ => Err(HELP.to_owned()),
     }
@@ -72,6 +74,13 @@ fn fuzz(seconds: &str, names: &[String]) -> Result<()> {
 fn dependencies() -> Result<()> {
     cargo(&["machete"])?;
     cargo(&["deny", "--workspace", "check"])
+}
+
+/// In a target folder of its own, so that what other compilers made stays.
+fn msrv() -> Result<()> {
+    let toolchain = concat!("+", env!("CARGO_PKG_RUST_VERSION"));
+    let target = "--target-dir=target/msrv";
+    cargo(&[toolchain, "check", "--workspace", "--all-targets", target])
 }
 
 fn chosen(name: &str, names: &[String]) -> bool {

@@ -103,7 +103,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What was missing, unexpected or of another shape.
-        report: LoadReport,
+        report: Box<LoadReport>,
     },
     /// A name is no parameter of the Flax UNETR.
     #[error(

@@ -70,7 +70,7 @@ impl Unetr {
         } else {
             Err(Error::Mismatch {
                 path: weights,
-                report,
+                report: report.into(),
             })
         }
     }

@@ -6,6 +6,7 @@ mod error;
 mod output;
 mod photos;
 mod pretrained;
+mod room;
 mod scores;
 mod segmentation;
 mod segmenter;

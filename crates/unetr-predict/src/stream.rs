@@ -5,10 +5,11 @@ use std::thread;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use crate::room::{Room, Taken};
 use crate::segmenter::{Scored, View, size_of};
 use crate::{Error, Result, Segmentation, Segmenter};
 
-/// How many threads work beside the network.
+/// How many threads work beside the network, and how many photos wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StreamConfig {
@@ -16,6 +17,9 @@ pub struct StreamConfig {
     pub readers: usize,
     /// Threads that bring scores to a photo's size and write; 2 by default.
     pub writers: usize,
+    /// The most pixels of all photos that have been read and are not yet written, 128 million by default. A photo takes
+    /// from 3 bytes a pixel, as read, to some 20 while it is written. A larger photo than this goes alone.
+    pub pixels: usize,
 }
 
 impl Default for StreamConfig {
@@ -23,6 +27,7 @@ impl Default for StreamConfig {
         Self {
             readers: 2,
             writers: 2,
+            pixels: 128_000_000,
         }
     }
 }
@@ -30,16 +35,22 @@ impl Default for StreamConfig {
 /// A photo that waits for the network.
 enum Read<'a> {
     /// Every view of it is one window.
-    Windows(RgbImage, Vec<View<'a>>),
+    Windows(Photo<'a>, Vec<View<'a>>),
     /// It is larger.
-    Large(RgbImage),
+    Large(Photo<'a>),
 }
 
 /// A photo that waits to be written.
-enum Predicted<E> {
-    Windows(RgbImage, Scored),
-    Large(RgbImage, Result<Segmentation>),
+enum Predicted<'a, E> {
+    Windows(Photo<'a>, Scored),
+    Large(Photo<'a>, Result<Segmentation>),
     Failed(E),
+}
+
+/// A photo with the room it takes.
+struct Photo<'a> {
+    image: RgbImage,
+    taken: Taken<'a>,
 }
 
 impl Segmenter {
@@ -47,7 +58,8 @@ impl Segmenter {
     /// one, which takes several photos at once where they are there.
     ///
     /// `read` makes a photo of an item, and `write` takes what became of it; what `read` said if it failed. Photos are
-    /// written in no certain order. No more than some batches of them are in memory.
+    /// written in no certain order. No more than four batches of them are in memory, with no more than
+    /// [`StreamConfig::pixels`] and one photo for each reading thread, which waits with it.
     ///
     /// # Errors
     /// When the network cannot be computed, which ends the stream, or when there are no threads.
@@ -88,17 +100,21 @@ impl Segmenter {
             });
         }
         let items = Mutex::new(items.into_iter());
+        let room = Room::new(config.pixels);
         let waiting = 2 * self.config().batch_size;
         let (to_network, photos) = sync_channel(waiting);
         let (to_writers, predictions) = sync_channel(waiting);
         let predictions = Arc::new(Mutex::new(predictions));
-        let (items, read, write) = (&items, &read, &write);
+        let (items, room, read, write) = (&items, &room, &read, &write);
         thread::scope(|scope| {
             for _ in 0..config.readers {
                 let to_network: SyncSender<(T, Result<Read<'_>, E>)> = to_network.clone();
                 scope.spawn(move || {
                     while let Some(item) = next(items) {
-                        let photo = read(&item).and_then(|photo| Ok(self.prepare(photo)?));
+                        let photo = read(&item).and_then(|photo| {
+                            let taken = room.take(photo.width() as usize * photo.height() as usize);
+                            Ok(self.prepare(photo, taken)?)
+                        });
                         if to_network.send((item, photo)).is_err() {
                             break;
                         }
@@ -111,7 +127,8 @@ impl Segmenter {
                 let predictions = Arc::clone(&predictions);
                 scope.spawn(move || {
                     while let Some((item, predicted)) = receive(&predictions) {
-                        write(item, self.complete(predicted));
+                        let (result, _taken) = self.complete(predicted);
+                        write(item, result);
                     }
                 });
             }
@@ -125,10 +142,10 @@ impl Segmenter {
     }
 
     /// What the network does, until there are no more photos or no one takes them.
-    fn predict_all<T, E>(
+    fn predict_all<'a, T, E>(
         &self,
-        photos: &Receiver<(T, Result<Read<'_>, E>)>,
-        to_writers: &SyncSender<(T, Predicted<E>)>,
+        photos: &Receiver<(T, Result<Read<'a>, E>)>,
+        to_writers: &SyncSender<(T, Predicted<'a, E>)>,
     ) -> Result<()> {
         while let Ok(first) = photos.recv() {
             let batch = std::iter::once(first).chain(photos.try_iter());
@@ -136,12 +153,12 @@ impl Segmenter {
             for (item, photo) in batch.take(self.config().batch_size) {
                 let predicted = match photo {
                     Ok(Read::Windows(photo, views)) => {
-                        windows.push((size_of(&photo), views));
+                        windows.push((size_of(&photo.image), views));
                         together.push((item, photo));
                         continue;
                     }
                     Ok(Read::Large(photo)) => {
-                        let segmentation = self.segment(&photo);
+                        let segmentation = self.segment(&photo.image);
                         Predicted::Large(photo, segmentation)
                     }
                     Err(error) => Predicted::Failed(error),
@@ -162,24 +179,28 @@ impl Segmenter {
         Ok(())
     }
 
-    fn prepare(&self, photo: RgbImage) -> Result<Read<'_>> {
-        let views = self.views(&photo)?;
+    fn prepare<'a>(&'a self, image: RgbImage, taken: Taken<'a>) -> Result<Read<'a>> {
+        let views = self.views(&image)?;
         if !views.iter().all(|view| self.is_one_window(view)) {
-            return Ok(Read::Large(photo));
+            return Ok(Read::Large(Photo { image, taken }));
         }
         let views = views.into_iter().map(|view| self.owned(view)).collect();
-        Ok(Read::Windows(photo, views))
+        Ok(Read::Windows(Photo { image, taken }, views))
     }
 
-    fn complete<E: From<Error>>(
+    /// What is written, and the room it takes until then.
+    fn complete<'a, E: From<Error>>(
         &self,
-        predicted: Predicted<E>,
-    ) -> Result<(RgbImage, Segmentation), E> {
-        match predicted {
-            Predicted::Windows(photo, scored) => Ok((photo, self.finish(scored)?)),
-            Predicted::Large(photo, segmentation) => Ok((photo, segmentation?)),
-            Predicted::Failed(error) => Err(error),
-        }
+        predicted: Predicted<'a, E>,
+    ) -> (Result<(RgbImage, Segmentation), E>, Option<Taken<'a>>) {
+        let (photo, segmentation) = match predicted {
+            Predicted::Windows(photo, scored) => (photo, self.finish(scored)),
+            Predicted::Large(photo, segmentation) => (photo, segmentation),
+            Predicted::Failed(error) => return (Err(error), None),
+        };
+        let Photo { image, taken } = photo;
+        let result = segmentation.map(|segmentation| (image, segmentation));
+        (result.map_err(E::from), Some(taken))
     }
 }
 

@@ -1,8 +1,11 @@
 //! Weights of Vision Transformers from elsewhere.
 
+mod bicubic;
 mod names;
+mod patches;
 mod positions;
 mod report;
+mod settings;
 mod statistics;
 
 use std::collections::HashMap;
@@ -17,6 +20,7 @@ use crate::{Error, Parameters, PatchProjection, UnetrConfig};
 use names::{Place, Scheme};
 use positions::Table;
 pub use report::EncoderReport;
+use settings::Settings;
 pub use statistics::PixelStatistics;
 
 const POSITIONS: &str = "vit.patch_embedding.position_embeddings";
@@ -29,8 +33,9 @@ const PATCHES: &str = "vit.patch_embedding.patch_embeddings.weight";
 /// Read are files of timm and of `transformers`: ViT, DeiT with or without a distillation token, DINO, DINOv2,
 /// MAE and others with their names, of any depth and width, as safetensors or as PyTorch's pickles. Queries,
 /// keys and values may be apart or together. Class and register tokens, heads and decoders are left out: this network
-/// has none. A last norm that the file lacks, as those of networks that average their tokens, keeps its start. Position
-/// embeddings are resampled to the grid of the network's image size.
+/// has none; of a student and a teacher in one file, the teacher is taken. A last norm that the file lacks, as those of
+/// networks that average their tokens, keeps its start. Position embeddings are resampled to the grid of the network's
+/// image size, and kernels of a patch embedding for patches of another size, as DINOv2's 14×14, to the network's.
 ///
 /// # Examples
 /// ```no_run
@@ -52,6 +57,7 @@ pub struct EncoderWeights {
     tensors: HashMap<String, Tensor>,
     positions: Table,
     left_out: Vec<String>,
+    settings: Settings,
     statistics: Option<PixelStatistics>,
 }
 
@@ -79,7 +85,8 @@ impl EncoderWeights {
     /// Reads a file.
     ///
     /// # Errors
-    /// When the file cannot be read or is not that of a Vision Transformer.
+    /// When the file cannot be read or is not that of a Vision Transformer that this network can have: norms of queries
+    /// and keys, for instance, or a `config.json` beside it with an activation other than a GELU.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         Self::of(crate::parameters::read_tensors(path)?, path).map_err(|error| error.in_file(path))
@@ -93,24 +100,46 @@ impl EncoderWeights {
                     .to_owned(),
             ));
         };
+        let of_teacher = file.keys().any(|name| name.starts_with("teacher."));
         let (mut tensors, mut thirds) = (HashMap::new(), HashMap::<_, [Option<Tensor>; 3]>::new());
         let (mut positions, mut prefix, mut left_out) = (None, 0, Vec::new());
+        let mut foreign = Vec::new();
         for (name, tensor) in file {
-            match scheme.place(&name) {
-                Place::Parameter(own) => {
-                    tensors.insert(own, tensor);
-                }
-                Place::Third(own, part) => {
-                    thirds.entry(own).or_default()[part] = Some(tensor);
-                }
-                Place::Positions => positions = Some(tensor),
+            if of_teacher && name.starts_with("student.") {
+                left_out.push(name);
+                continue;
+            }
+            let before = match scheme.place(&name) {
+                Place::Parameter(own) => tensors.insert(own, tensor),
+                Place::Third(own, part) => thirds.entry(own).or_default()[part].replace(tensor),
+                Place::Positions => positions.replace(tensor),
                 Place::Tokens => {
                     let tokens = tensor.dims().iter().rev().nth(1).copied();
                     prefix = tokens.unwrap_or(1).saturating_add(prefix);
                     left_out.push(name);
+                    continue;
                 }
-                Place::Nowhere => left_out.push(name),
+                Place::Nowhere => {
+                    left_out.push(name);
+                    continue;
+                }
+                Place::Foreign => {
+                    foreign.push(name);
+                    continue;
+                }
+            };
+            if before.is_some() {
+                return Err(Error::Encoder(format!(
+                    "`{name}` is there twice, below different prefixes, expected the weights of one network"
+                )));
             }
+        }
+        if let Some(name) = foreign.iter().min() {
+            return Err(Error::Encoder(format!(
+                "`{name}`, and {} others that blocks of this network have no place for, expected those of a plain Vision \
+                 Transformer",
+                foreign.len() - 1
+            )));
         }
         for (name, parts) in thirds {
             let [Some(query), Some(key), Some(value)] = parts else {
@@ -118,13 +147,13 @@ impl EncoderWeights {
             };
             tensors.insert(name, Tensor::cat(&[query, key, value], 0)?);
         }
-        left_out.sort_unstable();
         Ok(Self {
             path: path.to_owned(),
             scheme,
             tensors,
             positions: Table::new(positions, prefix)?,
             left_out,
+            settings: Settings::beside(path)?,
             statistics: statistics::of_file(path),
         })
     }
@@ -137,9 +166,12 @@ impl EncoderWeights {
     }
 
     /// The configuration `base` with an encoder of this shape: hidden size, MLP size, depth, biases and layer
-    /// scale are the file's, the GELU is the exact one and the epsilon of layer norms that of the library the
-    /// file is from. A head has 64 channels, as in all common ones, or there are as many as in `base` where that
-    /// is not possible.
+    /// scale are the file's.
+    ///
+    /// Heads, GELU and the epsilon of layer norms are those of `config.json` beside the file, as `transformers` and timm
+    /// write it. Without one, or where it does not tell: a head has 64 channels, there are 16 heads for the hidden sizes
+    /// 1152, 1280, 1408 and 1664, as in all common ones, and as many as in `base` where neither is possible; the GELU is
+    /// the exact one and the epsilon that of the library the file is from. Where you know better, change the fields.
     ///
     /// # Errors
     /// When the network cannot have such an encoder: its decoder needs patches of 16×16 pixels and four blocks.
@@ -162,7 +194,7 @@ impl EncoderWeights {
                 })
         };
         let patches = shape(PATCHES)?;
-        let &[hidden, channels, patch_size, _] = patches.as_slice() else {
+        let &[hidden, channels, ..] = patches.as_slice() else {
             return Err(Error::Encoder(format!(
                 "patch embedding of shape {patches:?}, expected [hidden, channels, patch, patch]"
             )));
@@ -178,19 +210,21 @@ impl EncoderWeights {
             in_channels: channels,
             hidden_size: hidden,
             mlp_size,
-            heads: match hidden % 64 {
-                0 => hidden / 64,
+            heads: self.settings.heads.unwrap_or(match hidden {
+                1152 | 1280 | 1408 | 1664 => 16,
+                _ if hidden.is_multiple_of(64) => hidden / 64,
                 _ => base.heads,
-            },
+            }),
             layers: layers(&self.tensors),
-            patch_size,
             layer_scale: has("vit.blocks.0.ls1.gamma").then_some(1.),
-            gelu: Gelu::Erf,
-            layer_norm_eps: match (self.scheme, has("vit.blocks.0.ls1.gamma")) {
-                // Of its DINOv2 too, which has a layer scale.
-                (Scheme::Timm, _) | (_, true) => 1e-6,
-                (Scheme::Transformers, false) => 1e-12,
-            },
+            gelu: self.settings.gelu.unwrap_or(Gelu::Erf),
+            layer_norm_eps: self.settings.layer_norm_eps.unwrap_or(
+                match (self.scheme, has("vit.blocks.0.ls1.gamma")) {
+                    // Of its DINOv2 too, which has a layer scale.
+                    (Scheme::Timm, _) | (_, true) => 1e-6,
+                    (Scheme::Transformers, false) => 1e-12,
+                },
+            ),
             qkv_bias: has("vit.blocks.0.attn.qkv.bias"),
             patch_projection: PatchProjection::Convolution,
             ..base.clone()
@@ -200,47 +234,102 @@ impl EncoderWeights {
     /// Sets the encoder of a network that was built from `cfg` with these parameters.
     ///
     /// # Errors
-    /// When the file lacks a parameter of the encoder other than the last norm or has one of another shape; [`config`](Self::config) gives a
-    /// configuration that fits. Nothing has been set then.
+    /// When the file lacks a parameter of the encoder other than the last norm or has one of another shape;
+    /// [`config`](Self::config) gives a configuration that fits. Nothing has been set then.
     pub fn assign_to(
         &self,
         parameters: &Parameters,
         cfg: &UnetrConfig,
     ) -> Result<EncoderReport, Error> {
-        let in_file = |error: Error| error.in_file(&self.path);
+        self.assign(parameters, cfg, Fit::Whole)
+            .map_err(|error| error.in_file(&self.path))
+    }
+
+    /// [`assign_to`](Self::assign_to) of what fits: parameters that the file lacks or has in another shape keep their
+    /// values, and the report names them.
+    ///
+    /// # Errors
+    /// When embeddings cannot be resampled or a tensor cannot be copied.
+    pub fn assign_matching(
+        &self,
+        parameters: &Parameters,
+        cfg: &UnetrConfig,
+    ) -> Result<EncoderReport, Error> {
+        self.assign(parameters, cfg, Fit::Matching)
+            .map_err(|error| error.in_file(&self.path))
+    }
+
+    fn assign(
+        &self,
+        parameters: &Parameters,
+        cfg: &UnetrConfig,
+        fit: Fit,
+    ) -> Result<EncoderReport, Error> {
         let grid = cfg.vit().grid();
-        let positions = self.positions.resampled(grid).map_err(in_file)?;
         let mut tensors = self.tensors.clone();
-        tensors.insert(POSITIONS.to_owned(), positions);
+        tensors.insert(POSITIONS.to_owned(), self.positions.resampled(grid)?);
+        let patch_side = self.resample_patches(&mut tensors, cfg.patch_size)?;
         let (mut loaded, mut kept) = (0, Vec::new());
         for (name, var) in parameters.variables() {
             if !name.starts_with("vit.") {
                 continue;
             }
-            let Some(tensor) = tensors.get(&name) else {
-                if name.starts_with(LAST_NORM) {
-                    kept.push(name);
-                    continue;
+            match tensors.get(&name) {
+                Some(tensor) if tensor.shape() == var.shape() => loaded += 1,
+                _ if fit == Fit::Matching => kept.push(name),
+                None if name.starts_with(LAST_NORM) => kept.push(name),
+                None => return Err(Error::MissingParameter { name }),
+                Some(tensor) => {
+                    let (found, expected) = (tensor.dims().to_vec(), var.dims().to_vec());
+                    return Err(Error::ParameterShape {
+                        name,
+                        found,
+                        expected,
+                    });
                 }
-                return Err(in_file(Error::MissingParameter { name }));
-            };
-            if tensor.shape() != var.shape() {
-                let (found, expected) = (tensor.dims().to_vec(), var.dims().to_vec());
-                return Err(in_file(Error::ParameterShape {
-                    name,
-                    found,
-                    expected,
-                }));
             }
-            loaded += 1;
         }
-        parameters.assign(&tensors)?;
+        let mut left_out = parameters.assign(&tensors)?.unexpected;
+        left_out.extend_from_slice(&self.left_out);
+        left_out.sort_unstable();
         Ok(EncoderReport {
             loaded,
             kept,
-            left_out: self.left_out.clone(),
+            left_out,
             side: self.positions.side(),
             grid,
+            patch_side,
+            patch_size: cfg.patch_size,
         })
     }
+
+    /// Brings the kernels of the patch embedding to patches of `size` pixels a side; returns what they were for.
+    fn resample_patches(
+        &self,
+        tensors: &mut HashMap<String, Tensor>,
+        size: usize,
+    ) -> Result<usize, Error> {
+        let Some(kernels) = self.tensors.get(PATCHES) else {
+            return Ok(size);
+        };
+        match *kernels.dims() {
+            [_, _, side, width] if side == width && kernels.elem_count() > 0 => {
+                if side != size {
+                    let resampled = patches::resample(kernels, size)?;
+                    tensors.insert(PATCHES.to_owned(), resampled);
+                }
+                Ok(side)
+            }
+            ref found => Err(Error::Encoder(format!(
+                "patch embedding of shape {found:?}, expected [hidden, channels, patch, patch]"
+            ))),
+        }
+    }
+}
+
+/// How much of an encoder a file must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Whole,
+    Matching,
 }

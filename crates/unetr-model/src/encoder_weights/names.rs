@@ -14,6 +14,8 @@ pub(super) enum Place {
     Tokens,
     /// Nowhere: heads, decoders of pretraining.
     Nowhere,
+    /// Nowhere, though what the blocks compute depends on it.
+    Foreign,
 }
 
 /// Which library's names a file has.
@@ -91,11 +93,16 @@ impl Scheme {
         if TOKENS.contains(&token) {
             return Place::Tokens;
         }
-        let in_block = match self {
-            Self::Timm => timm(name),
-            Self::Transformers => transformers(name),
+        let (blocks, in_block) = match self {
+            Self::Timm => ("blocks.", timm(name)),
+            Self::Transformers => ("encoder.layer.", transformers(name)),
         };
-        in_block.unwrap_or(Place::Nowhere)
+        let otherwise = if name.starts_with(blocks) || name.starts_with("norm_pre.") {
+            Place::Foreign
+        } else {
+            Place::Nowhere
+        };
+        in_block.unwrap_or(otherwise)
     }
 }
 

@@ -7,7 +7,8 @@ pub struct EncoderReport {
     /// Parameters that were set.
     pub loaded: usize,
     /// Parameters of the encoder that the file lacks and that kept their values: those of the last norm, where the
-    /// file's network has none because it averages the tokens.
+    /// file's network has none because it averages the tokens, and where
+    /// [`assign_matching`](crate::EncoderWeights::assign_matching) set what fits, all that did not.
     pub kept: Vec<String>,
     /// Names in the file that the network has no use for, sorted.
     pub left_out: Vec<String>,
@@ -15,7 +16,14 @@ pub struct EncoderReport {
     pub side: usize,
     /// Rows and columns of the network's.
     pub grid: [usize; 2],
+    /// The side of the patches that the file's kernels embed, in pixels.
+    pub patch_side: usize,
+    /// That of the network's.
+    pub patch_size: usize,
 }
+
+/// The most names that are printed.
+const NAMES: usize = 8;
 
 impl fmt::Display for EncoderReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,6 +33,8 @@ impl fmt::Display for EncoderReport {
             left_out,
             side,
             grid: [rows, columns],
+            patch_side,
+            patch_size,
         } = self;
         write!(f, "{loaded} parameters of the encoder loaded")?;
         if [*rows, *columns] != [*side, *side] {
@@ -33,9 +43,19 @@ impl fmt::Display for EncoderReport {
                 ", position embeddings resampled from {side}x{side} to {rows}x{columns}"
             )?;
         }
+        if patch_side != patch_size {
+            write!(
+                f,
+                ", patch embedding resampled from {patch_side}x{patch_side} to {patch_size}x{patch_size} pixels"
+            )?;
+        }
         for (what, names) in [("not in the file and kept", kept), ("left out", left_out)] {
             if !names.is_empty() {
-                write!(f, ", {what}: {}", names.join(", "))?;
+                let first = &names[..names.len().min(NAMES)];
+                write!(f, ", {what}: {}", first.join(", "))?;
+                if names.len() > NAMES {
+                    write!(f, " and {} more", names.len() - NAMES)?;
+                }
             }
         }
         Ok(())

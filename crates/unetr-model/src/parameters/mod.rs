@@ -212,7 +212,7 @@ impl Parameters {
         if !report.is_exact() {
             return Err(Error::Mismatch {
                 path: path.to_owned(),
-                report,
+                report: report.into(),
             });
         }
         self.assign(&file.tensors)?;

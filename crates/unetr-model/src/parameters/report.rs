@@ -7,6 +7,8 @@ use candle_core::{Tensor, Var};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadReport {
+    /// How many parameters the file has in their shape.
+    pub loaded: usize,
     /// Parameters that the file does not have.
     pub missing: Vec<String>,
     /// Names in the file that are no parameters.
@@ -48,7 +50,7 @@ impl LoadReport {
                         expected,
                     });
                 }
-                Some(_) => {}
+                Some(_) => report.loaded += 1,
             }
         }
         let known: HashSet<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
@@ -73,7 +75,7 @@ impl LoadReport {
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_exact() {
-            return write!(f, "all parameters found");
+            return write!(f, "all {} parameters found", self.loaded);
         }
         let mut parts = Vec::new();
         if !self.missing.is_empty() {

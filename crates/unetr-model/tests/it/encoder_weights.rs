@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
-use unetr_model::{EncoderWeights, Error, Mode, Parameters, Unetr, UnetrConfig, Vit};
+use unetr_model::{
+    EncoderReport, EncoderWeights, Error, Gelu, Mode, Parameters, Unetr, UnetrConfig, Vit,
+};
 
 use crate::fixture::{assert_close, file, path};
 
@@ -16,17 +18,14 @@ fn base() -> UnetrConfig {
     }
 }
 
-/// Loads an encoder and compares what its blocks give; returns what was left out.
-fn check(weights: &str, io: &str) -> Vec<String> {
+/// Loads an encoder and compares what its blocks give.
+fn check(weights: &str, io: &str) -> EncoderReport {
     let weights = EncoderWeights::open(file(weights)).unwrap();
     let cfg = weights.config(&base()).unwrap();
-    assert_eq!(
-        (cfg.hidden_size, cfg.layers, cfg.heads, cfg.patch_size),
-        (16, 4, 2, 16)
-    );
+    assert_eq!((cfg.hidden_size, cfg.layers, cfg.patch_size), (16, 4, 16));
     let load = |name: &str| candle_core::safetensors::load(path(name), &Device::Cpu).unwrap();
     let (images, expected) = (load("vit_images"), load(io));
-    let mut left_out = Vec::new();
+    let mut reports = Vec::new();
     for (dtype, bound) in [(DType::F64, 1e-6), (DType::F32, 1e-4)] {
         let parameters = Parameters::new(0, dtype, &Device::Cpu);
         Unetr::new(&cfg, parameters.var_builder()).unwrap();
@@ -40,27 +39,28 @@ fn check(weights: &str, io: &str) -> Vec<String> {
             assert_close(&format!("block {i}"), state, expected, bound);
         }
         assert_close("normed", &output.normed, &expected["normed"], bound);
-        left_out = report.left_out;
+        reports.push(report);
     }
-    left_out
+    assert_eq!(reports[0], reports[1]);
+    reports.remove(0)
 }
 
 #[test]
 fn timm() {
-    let left_out = check("vit_timm.pth", "vit_timm_io");
+    let left_out = check("vit_timm.pth", "vit_timm_io").left_out;
     assert_eq!(left_out, ["cls_token", "head.bias", "head.weight"]);
 }
 
 #[test]
 fn deit_with_a_distillation_token() {
-    let left_out = check("vit_timm_deit.pth", "vit_timm_deit_io");
+    let left_out = check("vit_timm_deit.pth", "vit_timm_deit_io").left_out;
     assert_eq!(left_out.len(), 6, "{left_out:?}");
     assert!(left_out.contains(&"dist_token".to_owned()));
 }
 
 #[test]
 fn transformers() {
-    let left_out = check("vit_transformers.safetensors", "vit_transformers_io");
+    let left_out = check("vit_transformers.safetensors", "vit_transformers_io").left_out;
     assert_eq!(
         left_out,
         [
@@ -73,8 +73,164 @@ fn transformers() {
 
 #[test]
 fn dinov2_with_layer_scale() {
-    let left_out = check("vit_dinov2.safetensors", "vit_dinov2_io");
+    let left_out = check("vit_dinov2.safetensors", "vit_dinov2_io").left_out;
     assert_eq!(left_out, ["embeddings.cls_token", "embeddings.mask_token"]);
+}
+
+#[test]
+fn dinov2_with_patches_of_14_pixels() {
+    let report = check("vit_dinov2_14.safetensors", "vit_dinov2_14_io");
+    assert_eq!((report.patch_side, report.patch_size), (14, 16));
+    let said = report.to_string();
+    assert!(
+        said.contains(", patch embedding resampled from 14x14 to 16x16 pixels,"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_teacher_of_dino_beside_its_student() {
+    let report = check("vit_dino.pth", "vit_dino_io");
+    assert!(
+        report.left_out.contains(&"backbone.cls_token".to_owned()),
+        "{report}"
+    );
+}
+
+#[test]
+fn deit_of_transformers_with_a_distillation_token() {
+    let left_out = check("vit_hf_deit.safetensors", "vit_hf_deit_io").left_out;
+    assert!(left_out.contains(&"embeddings.distillation_token".to_owned()));
+}
+
+#[test]
+fn a_masked_autoencoder_without_its_decoder() {
+    let left_out = check("vit_hf_mae.safetensors", "vit_hf_mae_io").left_out;
+    let of_decoder = |name: &&String| name.starts_with("decoder.");
+    let decoder = left_out.iter().filter(of_decoder).count();
+    assert_eq!(decoder + 1, left_out.len(), "{left_out:?}");
+}
+
+#[test]
+fn no_biases_of_queries_keys_and_values() {
+    check("vit_timm_no_bias.pth", "vit_timm_no_bias_io");
+    let weights = EncoderWeights::open(file("vit_timm_no_bias.pth")).unwrap();
+    assert!(!weights.config(&base()).unwrap().qkv_bias);
+}
+
+/// Heads, and an epsilon or a GELU that is not the usual one of the library.
+#[test]
+fn the_configuration_beside_the_weights_tells_what_they_do_not() {
+    let other = UnetrConfig { heads: 8, ..base() };
+    for (name, heads, eps, gelu) in [
+        ("vit_hf_vit", 4, 1e-6, Gelu::Erf),
+        ("vit_hf_vit_tanh", 2, 1e-12, Gelu::Tanh),
+    ] {
+        let weights = format!("{name}/model.safetensors");
+        check(&weights, &format!("{name}_io"));
+        let cfg = EncoderWeights::open(file(&weights)).unwrap();
+        let cfg = cfg.config(&other).unwrap();
+        let found = (cfg.heads, cfg.layer_norm_eps, cfg.gelu);
+        assert_eq!(found, (heads, eps, gelu), "{name}");
+    }
+}
+
+#[test]
+fn widths_of_known_networks_tell_their_heads() {
+    for (hidden, heads) in [
+        (16, 2),
+        (64, 1),
+        (384, 6),
+        (768, 12),
+        (1280, 16),
+        (1152, 16),
+    ] {
+        let (_folder, path) = changed(|tensors| {
+            for (name, tensor) in tensors.iter_mut() {
+                let dims = tensor.dims().iter().map(|&size| match size {
+                    16 if !name.starts_with("patch_embed") => hidden,
+                    48 => 3 * hidden,
+                    size => size,
+                });
+                let mut dims: Vec<usize> = dims.collect();
+                if name.starts_with("patch_embed") {
+                    dims[0] = hidden;
+                }
+                *tensor = Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+            }
+            // The class token and 16 patches.
+            let positions = Tensor::zeros((1, 17, hidden), DType::F32, &Device::Cpu);
+            tensors.insert("pos_embed".to_owned(), positions.unwrap());
+        });
+        let weights = EncoderWeights::open(path).unwrap();
+        assert_eq!(weights.config(&base()).unwrap().heads, heads, "{hidden}");
+    }
+}
+
+#[test]
+fn networks_that_compute_something_else_are_refused() {
+    for (weights, name) in [
+        ("vit_timm_qk_norm.pth", "`blocks.0.attn.k_norm.bias`, and"),
+        ("vit_timm_pre_norm.pth", "`norm_pre.bias`, and 1 others"),
+    ] {
+        let error = EncoderWeights::open(file(weights)).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(weights), "{error}");
+    }
+    let (folder, path) = changed(|_| {});
+    let config = folder.path().join("config.json");
+    std::fs::write(config, r#"{"hidden_act": "silu"}"#).unwrap();
+    let error = EncoderWeights::open(path).unwrap_err().to_string();
+    assert!(
+        error.contains("activation `silu`, expected `gelu`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn weights_of_two_networks_are_refused_unless_one_is_the_teacher() {
+    let doubled = |prefixes: [&str; 2]| {
+        changed(|tensors| {
+            let both = tensors.drain().flat_map(|(name, tensor)| {
+                let other = tensor.affine(2., 0.).unwrap();
+                [
+                    (format!("{}{name}", prefixes[0]), tensor),
+                    (format!("{}{name}", prefixes[1]), other),
+                ]
+            });
+            *tensors = both.collect::<Vec<_>>().into_iter().collect();
+        })
+    };
+    let (_folder, path) = doubled(["teacher.backbone.", "student.backbone."]);
+    let report = check(path.to_str().unwrap(), "vit_timm_io");
+    assert!(report.to_string().contains(" more"), "{report}");
+    let (_folder, path) = doubled(["model.", "module."]);
+    let error = EncoderWeights::open(path).unwrap_err().to_string();
+    assert!(
+        error.contains("is there twice, below different prefixes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_fits_can_be_set_alone() {
+    let weights = EncoderWeights::open(file("vit_timm.pth")).unwrap();
+    let fits = weights.config(&base()).unwrap();
+    let cfg = UnetrConfig {
+        layers: 5,
+        mlp_size: 32,
+        ..fits.clone()
+    };
+    let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
+    Unetr::new(&cfg, parameters.var_builder()).unwrap();
+    let report = weights.assign_matching(&parameters, &cfg).unwrap();
+    // The MLP's two matrices and its wider bias of four blocks, and a whole block.
+    assert_eq!(report.kept.len(), 4 * 3 + 12, "{:?}", report.kept);
+    let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
+    let shallower = UnetrConfig { layers: 4, ..fits };
+    Unetr::new(&shallower, parameters.var_builder()).unwrap();
+    let all = weights.assign_matching(&parameters, &shallower).unwrap();
+    assert_eq!(all, weights.assign_to(&parameters, &shallower).unwrap());
+    assert!(all.kept.is_empty(), "{all}");
 }
 
 /// A file of timm's, changed, in a folder.
@@ -128,7 +284,7 @@ fn register_tokens_and_their_position_embeddings_are_left_out() {
         tensors.insert("pos_embed".to_owned(), positions);
         tensors.insert("reg_token".to_owned(), registers);
     });
-    let left_out = check(path.to_str().unwrap(), "vit_timm_io");
+    let left_out = check(path.to_str().unwrap(), "vit_timm_io").left_out;
     assert_eq!(
         left_out,
         ["cls_token", "head.bias", "head.weight", "reg_token"]

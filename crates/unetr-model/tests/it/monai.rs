@@ -123,6 +123,20 @@ fn basic_blocks() {
 }
 
 #[test]
+fn either_kind_of_block_alone() {
+    let cfg = UnetrConfig {
+        block: BlockKind::Basic,
+        ..config()
+    };
+    check("monai2d_conv_only", &cfg, "norm_cross_attn");
+    let cfg = UnetrConfig {
+        upsampling: Upsampling::TransposedOnly,
+        ..config()
+    };
+    check("monai2d_res_only", &cfg, "norm_cross_attn");
+}
+
+#[test]
 fn settings_that_monai_has_not_are_all_named() {
     let cfg = UnetrConfig {
         gelu: Gelu::Tanh,

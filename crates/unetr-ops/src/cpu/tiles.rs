@@ -67,12 +67,17 @@ impl Drop for Tiles {
 }
 
 /// Whether the processor has tiles, and multiplies them in bfloat16.
+#[allow(
+    unused_unsafe,
+    reason = "older versions of Rust call the instruction unsafe"
+)]
 fn are_there() -> bool {
     const FEATURES: u32 = 7;
     const AMX_BF16: u32 = 1 << 22;
     const AMX_TILE: u32 = 1 << 24;
     let both = AMX_BF16 | AMX_TILE;
-    __cpuid_count(0, 0).eax >= FEATURES && __cpuid_count(FEATURES, 0).edx & both == both
+    // SAFETY: every processor of this architecture has the instruction.
+    unsafe { __cpuid_count(0, 0).eax >= FEATURES && __cpuid_count(FEATURES, 0).edx & both == both }
 }
 
 /// Asks Linux for the tiles, which a process may not use otherwise.

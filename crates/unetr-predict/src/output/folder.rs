@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use image::{GrayImage, Luma, RgbImage};
@@ -22,6 +22,9 @@ pub enum OutputKind {
     Confidence,
     /// `NAME.contours.json`: the lines around the regions of every class.
     Contours,
+    /// `NAME.probabilities.safetensors`: `probabilities`, `[classes, height, width]`, which a segmentation has with
+    /// [`Probabilities::All`](crate::Probabilities::All).
+    Probabilities,
 }
 
 impl OutputKind {
@@ -31,6 +34,7 @@ impl OutputKind {
             Self::Overlay => "overlay.png",
             Self::Confidence => "confidence.png",
             Self::Contours => "contours.json",
+            Self::Probabilities => "probabilities.safetensors",
         }
     }
 }
@@ -121,7 +125,7 @@ impl OutputFolder {
     /// Writes the files of a photo.
     ///
     /// # Errors
-    /// When one cannot be written.
+    /// When one cannot be written, or would be of probabilities that the segmentation does not have.
     pub fn write(
         &self,
         name: &str,
@@ -175,6 +179,16 @@ impl OutputFolder {
                 let of_class = |(class, name)| (name, contours(labels, class, TOLERANCE));
                 let all: BTreeMap<_, _> = (0..).zip(names).map(of_class).collect();
                 std::fs::write(file, serde_json::to_vec(&all).at(file)?).at(file)
+            }
+            OutputKind::Probabilities => {
+                let probabilities = segmentation.probabilities.as_ref();
+                let probabilities = probabilities.ok_or_else(|| Error::Setting {
+                    what: "the probabilities of a segmentation that are to be written",
+                    found: "none".to_owned(),
+                    expected: "a segmenter with `Probabilities::All`",
+                })?;
+                let tensors = HashMap::from([("probabilities", probabilities.clone())]);
+                Ok(candle_core::safetensors::save(&tensors, file)?)
             }
         }
     }

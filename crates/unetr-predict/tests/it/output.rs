@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use candle_core::{Device, Tensor};
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use unetr_data::{Classes, RunLengths, read_mask};
 use unetr_predict::{
@@ -119,6 +120,37 @@ fn a_folder_has_the_files_of_every_photo() {
         .write("cat", path, &photo, &segmentation(ring()))
         .unwrap_err();
     assert!(error.to_string().contains("cat.mask.png"), "{error}");
+}
+
+#[test]
+fn probabilities_are_written_where_a_segmentation_has_them() {
+    let root = tempfile::tempdir().unwrap();
+    let classes = Classes::viridis(["rest", "ring"]).unwrap();
+    let folder = OutputFolder::create(root.path(), [OutputKind::Probabilities], &classes).unwrap();
+    let write = |segmentation: &Segmentation| {
+        folder.write(
+            "cat",
+            Path::new("cat.jpg"),
+            &RgbImage::new(20, 12),
+            segmentation,
+        )
+    };
+    let error = write(&segmentation(ring())).unwrap_err().to_string();
+    assert!(
+        error.contains("a segmenter with `Probabilities::All`"),
+        "{error}"
+    );
+
+    let probabilities = Tensor::rand(0f32, 1., (2, 12, 20), &Device::Cpu).unwrap();
+    let summary = write(&Segmentation {
+        probabilities: Some(probabilities.clone()),
+        ..segmentation(ring())
+    });
+    let file = root.path().join(&summary.unwrap().files[0]);
+    let read = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(read["probabilities"].dims(), [2, 12, 20]);
+    assert_eq!(values(&read["probabilities"]), values(&probabilities));
 }
 
 #[test]

@@ -31,11 +31,12 @@ fn photo(number: u32) -> RgbImage {
 fn a_stream_gives_what_photos_give_alone_and_goes_past_broken_ones() {
     for fit in [Fit::Resize, Fit::Pad, Fit::Window] {
         let segmenter = segmenter(fit);
-        for threads in [1, 3] {
+        for (threads, pixels) in [(1, usize::MAX), (3, 3000), (2, 1)] {
             let results = Mutex::new(BTreeMap::new());
             let config = StreamConfig {
                 readers: threads,
                 writers: threads,
+                pixels,
             };
             let read = |&number: &u32| match number % 5 {
                 3 => Err(format!("photo {number} is broken")),
@@ -123,6 +124,7 @@ fn a_stream_needs_threads() {
     let config = StreamConfig {
         readers: 0,
         writers: 1,
+        ..StreamConfig::default()
     };
     let result = segmenter(Fit::Resize).segment_stream(
         [1],
