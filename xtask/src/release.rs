@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{Result, cargo, dependencies, root, run};
+use crate::{Result, cargo, dependencies, msrv, root, run};
 
 /// Checks that every place names the version and that every crate builds from its package, and prints what is left to do.
 pub(crate) fn check(version: &str) -> Result<()> {
@@ -15,6 +15,7 @@ pub(crate) fn check(version: &str) -> Result<()> {
     }
     expect_no_changes()?;
     run(Command::new(".ci/run"))?;
+    msrv()?;
     dependencies()?;
     cargo(&["package", "--workspace", "--exclude", "xtask", "--locked"])?;
     println!(

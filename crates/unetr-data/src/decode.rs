@@ -16,6 +16,11 @@ const MAX_SIDE: u32 = 32_768;
 /// The most memory that one decoded image may take, in bytes.
 const MAX_BYTES: u64 = 512 << 20;
 
+/// What the names of images' files end with, in lower case. What a file is, its content tells.
+pub const IMAGE_EXTENSIONS: [&str; 9] = [
+    "jpg", "jpeg", "jfif", "png", "gif", "bmp", "webp", "tif", "tiff",
+];
+
 /// What to do with the orientation that a camera noted in a photo's EXIF data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::class_map::{ClassMap, ClassTable};
 use crate::dataset::name_of;
 use crate::files::{file_names, read_pair, stem, unpaired};
-use crate::{Dataset, Error, ExifOrientation, Fingerprint, Result, Sample};
-
-const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "gif", "bmp", "webp", "tif", "tiff"];
+use crate::{Dataset, Error, ExifOrientation, Fingerprint, IMAGE_EXTENSIONS, Result, Sample};
 
 /// How a [`FolderDataset`] is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +32,7 @@ impl FolderConfig {
 /// Photos in one folder and their masks in another, paired by file name without extension.
 ///
 /// The samples are in the order of the photos' file names. Files with other extensions than
-/// `jpg`, `jpeg`, `png`, `gif`, `bmp`, `webp`, `tif` and `tiff`, hidden files and folders inside of
-/// the two are left alone.
+/// [`IMAGE_EXTENSIONS`], hidden files and folders inside of the two are left alone.
 ///
 /// # Examples
 /// ```no_run
@@ -68,9 +65,9 @@ impl FolderDataset {
     ) -> Result<Self> {
         let (images, masks) = (images.as_ref(), masks.as_ref());
         let classes = ClassTable::new(&cfg.classes)?;
-        let photos = file_names(images, &EXTENSIONS)?;
+        let photos = file_names(images, &IMAGE_EXTENSIONS)?;
         let image_of = by_stem(images, &photos)?;
-        let mask_files = file_names(masks, &EXTENSIONS)?;
+        let mask_files = file_names(masks, &IMAGE_EXTENSIONS)?;
         let mask_of = by_stem(masks, &mask_files)?;
 
         require_partners(&image_of, &mask_of, masks, "photo(s)")?;
@@ -132,7 +129,7 @@ fn by_stem<'a>(folder: &Path, files: &'a [String]) -> Result<BTreeMap<&'a str, &
         expected: expected.into(),
     };
     if files.is_empty() {
-        let expected = format!("files named *.{}", EXTENSIONS.join(", *."));
+        let expected = format!("files named *.{}", IMAGE_EXTENSIONS.join(", *."));
         return Err(layout("there is no image in this folder".into(), &expected));
     }
     let mut by_stem = BTreeMap::new();

@@ -39,7 +39,9 @@ pub use class_names::Classes;
 pub use coco::{CocoConfig, CocoDataset, Crowds, RunLengths};
 pub use csv_list::{CsvConfig, CsvDataset};
 pub use dataset::Dataset;
-pub use decode::{ExifOrientation, decode_image, decode_mask, read_image, read_mask};
+pub use decode::{
+    ExifOrientation, IMAGE_EXTENSIONS, decode_image, decode_mask, read_image, read_mask,
+};
 #[cfg(feature = "download")]
 pub use download::{
     ArchiveSource, DownloadConfig, DownloadEvent, UnpackLimits, download_archive,

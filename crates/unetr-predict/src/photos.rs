@@ -1,17 +1,15 @@
 use std::path::{Path, PathBuf};
 
+use unetr_data::IMAGE_EXTENSIONS;
+
 use crate::error::At;
 use crate::{Error, Result};
-
-/// What photos' files end with.
-const ENDINGS: [&str; 9] = [
-    "jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif", "jfif",
-];
 
 /// The photos that some arguments name: files, folders with all photos in and below them, and patterns such as
 /// `photos/*.jpg`.
 ///
-/// Files are taken as they are; those of folders and patterns are sorted. None comes twice.
+/// Files are taken as they are; those of folders and patterns are sorted, and in folders all that is hidden or has another
+/// ending than [`IMAGE_EXTENSIONS`] is left alone. None comes twice.
 ///
 /// # Errors
 /// When a folder cannot be read, a pattern is none, or an argument names nothing.
@@ -37,7 +35,7 @@ pub fn find_photos<S: AsRef<str>>(arguments: impl IntoIterator<Item = S>) -> Res
         if photos.len() == before {
             return Err(Error::NoPhotos {
                 argument: argument.to_owned(),
-                endings: ENDINGS.join(", "),
+                endings: IMAGE_EXTENSIONS.join(", "),
             });
         }
     }
@@ -46,9 +44,15 @@ pub fn find_photos<S: AsRef<str>>(arguments: impl IntoIterator<Item = S>) -> Res
     Ok(photos)
 }
 
+/// As the AppleDouble `._NAME` beside NAME, which is no photo.
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with('.'))
+}
+
 fn is_photo(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| ENDINGS.contains(&&*ending.to_lowercase()))
+    ending.is_some_and(|ending| IMAGE_EXTENSIONS.contains(&&*ending.to_lowercase()))
 }
 
 fn in_folder(folder: &Path, photos: &mut Vec<PathBuf>) -> Result<()> {
@@ -58,6 +62,9 @@ fn in_folder(folder: &Path, photos: &mut Vec<PathBuf>) -> Result<()> {
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
+        if is_hidden(&path) {
+            continue;
+        }
         // A link to a folder could lead around in a circle.
         if entry.file_type().at(&path)?.is_dir() {
             in_folder(&path, photos)?;

@@ -1,6 +1,7 @@
 //! Weights of Vision Transformers from elsewhere.
 
 mod bicubic;
+mod found;
 mod names;
 mod patches;
 mod positions;
@@ -17,7 +18,8 @@ use unetr_ops::Gelu;
 use crate::config::{check_held, layers};
 use crate::hub::Hub;
 use crate::{Error, Parameters, PatchProjection, UnetrConfig};
-use names::{Place, Scheme};
+use found::Found;
+use names::Scheme;
 use positions::Table;
 pub use report::EncoderReport;
 use settings::Settings;
@@ -100,59 +102,13 @@ impl EncoderWeights {
                     .to_owned(),
             ));
         };
-        let of_teacher = file.keys().any(|name| name.starts_with("teacher."));
-        let (mut tensors, mut thirds) = (HashMap::new(), HashMap::<_, [Option<Tensor>; 3]>::new());
-        let (mut positions, mut prefix, mut left_out) = (None, 0, Vec::new());
-        let mut foreign = Vec::new();
-        for (name, tensor) in file {
-            if of_teacher && name.starts_with("student.") {
-                left_out.push(name);
-                continue;
-            }
-            let before = match scheme.place(&name) {
-                Place::Parameter(own) => tensors.insert(own, tensor),
-                Place::Third(own, part) => thirds.entry(own).or_default()[part].replace(tensor),
-                Place::Positions => positions.replace(tensor),
-                Place::Tokens => {
-                    let tokens = tensor.dims().iter().rev().nth(1).copied();
-                    prefix = tokens.unwrap_or(1).saturating_add(prefix);
-                    left_out.push(name);
-                    continue;
-                }
-                Place::Nowhere => {
-                    left_out.push(name);
-                    continue;
-                }
-                Place::Foreign => {
-                    foreign.push(name);
-                    continue;
-                }
-            };
-            if before.is_some() {
-                return Err(Error::Encoder(format!(
-                    "`{name}` is there twice, below different prefixes, expected the weights of one network"
-                )));
-            }
-        }
-        if let Some(name) = foreign.iter().min() {
-            return Err(Error::Encoder(format!(
-                "`{name}`, and {} others that blocks of this network have no place for, expected those of a plain Vision \
-                 Transformer",
-                foreign.len() - 1
-            )));
-        }
-        for (name, parts) in thirds {
-            let [Some(query), Some(key), Some(value)] = parts else {
-                return Err(Error::MissingParameter { name });
-            };
-            tensors.insert(name, Tensor::cat(&[query, key, value], 0)?);
-        }
+        let found = Found::new(file, scheme)?;
         Ok(Self {
             path: path.to_owned(),
             scheme,
-            tensors,
-            positions: Table::new(positions, prefix)?,
-            left_out,
+            positions: Table::new(found.positions, found.prefix)?,
+            tensors: found.tensors,
+            left_out: found.left_out,
             settings: Settings::beside(path)?,
             statistics: statistics::of_file(path),
         })
@@ -174,7 +130,7 @@ impl EncoderWeights {
     /// the exact one and the epsilon that of the library the file is from. Where you know better, change the fields.
     ///
     /// # Errors
-    /// When the network cannot have such an encoder: its decoder needs patches of 16×16 pixels and four blocks.
+    /// When the network cannot have such an encoder: its decoder needs four blocks.
     pub fn config(&self, base: &UnetrConfig) -> Result<UnetrConfig, Error> {
         let cfg = self.shaped(base).and_then(|cfg| {
             cfg.validate()?;

@@ -178,7 +178,16 @@ fn photos_are_found_by_name_folder_and_pattern() {
         std::fs::write(&path, b"").unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let [b, a, deep, _, odd] = ["b.jpg", "a.PNG", "deep/er/c.webp", "notes.txt", "b.xyz"].map(file);
+    let [b, a, deep, odd, ..] = [
+        "b.jpg",
+        "a.PNG",
+        "deep/er/c.webp",
+        "b.xyz",
+        "notes.txt",
+        "._b.jpg",
+        ".thumbnails/a.jpg",
+    ]
+    .map(file);
     let folder = root.path().to_str().unwrap().to_owned();
     let names = |arguments: &[String]| -> Vec<String> {
         let photos = find_photos(arguments).unwrap();
