@@ -80,11 +80,8 @@ pub(super) fn share(
     let (model, parameters) = Unetr::load(checkpoint.path(), &Device::Cpu)?;
     let (training, validation) = (task.train.len(), task.validation.len());
     let encoder = settings.encoder.as_ref().map_or(String::new(), |encoder| {
-        // The folders of this machine are nobody's business.
-        let name = Path::new(encoder)
-            .file_name()
-            .filter(|_| Path::new(encoder).exists());
-        let name = name.map_or(encoder.into(), |name| name.to_string_lossy());
+        // Without folders, which are those of one machine.
+        let name = encoder.rsplit(['/', '\\']).next().unwrap_or(encoder);
         format!(" The encoder began with the weights of {name}.")
     });
     let card = ModelCard {

@@ -1,5 +1,5 @@
-//! Any bytes beside an encoder's weights tell finite statistics of pixels and a valid configuration, are passed over, or
-//! an error.
+//! Any bytes beside an encoder's weights tell finite statistics of pixels and a configuration, are passed over, or an
+//! error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -23,9 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     write("config.json", bytes);
-    if let Ok(weights) = EncoderWeights::open(&path)
-        && let Ok(config) = weights.config(&UnetrConfig::tiny())
-    {
-        config.validate().expect("what was found is valid");
+    if let Ok(weights) = EncoderWeights::open(&path) {
+        let _ = weights.config(&UnetrConfig::tiny());
     }
 });

@@ -16,7 +16,7 @@ cargo xtask COMMAND
   gpu-check FILE        bundles what checks and measures a GPU
   fuzz SECONDS [NAME…]  fuzzes every target so long, or some; needs nightly and cargo-fuzz
   dependencies          unused ones, licences, sources and known holes; needs cargo-machete and cargo-deny
-  msrv                  checks everything with the oldest Rust that Cargo.toml allows; needs that, from rustup
+  msrv                  checks all but GPUs with the oldest Rust that Cargo.toml allows; needs that, from rustup
   release VERSION       checks that a version can be published, and says how
 
 PYTHON names another Python than python3, such as that of a virtual environment.";

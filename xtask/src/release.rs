@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::{Result, cargo, dependencies, msrv, root, run};
 
-/// Checks that every place names the version and that every crate builds from its package, and prints what is left to do.
+/// Checks that every place names the version, that everything passes, with the oldest Rust too, and that every crate builds
+/// from its package, and prints what is left to do.
 pub(crate) fn check(version: &str) -> Result<()> {
     for (file, line) in [
         ("Cargo.toml", format!("version = \"{version}\"")),

@@ -17,7 +17,7 @@ const MAX_SIDE: u32 = 32_768;
 const MAX_BYTES: u64 = 512 << 20;
 
 /// What the names of images' files end with, in lower case. What a file is, its content tells.
-pub const IMAGE_EXTENSIONS: [&str; 9] = [
+pub const IMAGE_EXTENSIONS: &[&str] = &[
     "jpg", "jpeg", "jfif", "png", "gif", "bmp", "webp", "tif", "tiff",
 ];
 

@@ -65,9 +65,9 @@ impl FolderDataset {
     ) -> Result<Self> {
         let (images, masks) = (images.as_ref(), masks.as_ref());
         let classes = ClassTable::new(&cfg.classes)?;
-        let photos = file_names(images, &IMAGE_EXTENSIONS)?;
+        let photos = file_names(images, IMAGE_EXTENSIONS)?;
         let image_of = by_stem(images, &photos)?;
-        let mask_files = file_names(masks, &IMAGE_EXTENSIONS)?;
+        let mask_files = file_names(masks, IMAGE_EXTENSIONS)?;
         let mask_of = by_stem(masks, &mask_files)?;
 
         require_partners(&image_of, &mask_of, masks, "photo(s)")?;

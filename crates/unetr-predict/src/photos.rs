@@ -80,7 +80,11 @@ fn in_pattern(pattern: &str, photos: &mut Vec<PathBuf>) -> Result<()> {
         pattern: pattern.to_owned(),
         reason,
     };
-    for path in glob::glob(pattern).map_err(|error| refused(error.to_string()))? {
+    let options = glob::MatchOptions {
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::default()
+    };
+    for path in glob::glob_with(pattern, options).map_err(|error| refused(error.to_string()))? {
         let path = path.map_err(|error| refused(error.to_string()))?;
         if path.is_file() {
             photos.push(path);

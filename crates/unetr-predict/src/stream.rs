@@ -9,7 +9,7 @@ use crate::room::{Room, Taken};
 use crate::segmenter::{Scored, View, size_of};
 use crate::{Error, Result, Segmentation, Segmenter};
 
-/// How many threads work beside the network, and how many photos wait for each other.
+/// How many threads work beside the network, and how many pixels they hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StreamConfig {
@@ -17,9 +17,10 @@ pub struct StreamConfig {
     pub readers: usize,
     /// Threads that bring scores to a photo's size and write; 2 by default.
     pub writers: usize,
-    /// The most pixels of all photos that have been read and are not yet written, 128 million by default. A photo takes
-    /// from 3 bytes a pixel, as read, to some 20 while it is written. A larger photo than this goes alone.
-    pub pixels: usize,
+    /// The most pixels of all photos that have been read and are not yet written, 128 million by default. A pixel takes 3
+    /// bytes as read and 5 more with its class and confidence, 4 for each class with
+    /// [`Probabilities::All`](crate::Probabilities::All), and what writing takes. A larger photo than this goes alone.
+    pub max_pixels: usize,
 }
 
 impl Default for StreamConfig {
@@ -27,7 +28,7 @@ impl Default for StreamConfig {
         Self {
             readers: 2,
             writers: 2,
-            pixels: 128_000_000,
+            max_pixels: 128_000_000,
         }
     }
 }
@@ -35,20 +36,20 @@ impl Default for StreamConfig {
 /// A photo that waits for the network.
 enum Read<'a> {
     /// Every view of it is one window.
-    Windows(Photo<'a>, Vec<View<'a>>),
+    Windows(Held<'a>, Vec<View<'a>>),
     /// It is larger.
-    Large(Photo<'a>),
+    Large(Held<'a>),
 }
 
 /// A photo that waits to be written.
 enum Predicted<'a, E> {
-    Windows(Photo<'a>, Scored),
-    Large(Photo<'a>, Result<Segmentation>),
+    Windows(Held<'a>, Scored),
+    Large(Held<'a>, Result<Segmentation>),
     Failed(E),
 }
 
 /// A photo with the room it takes.
-struct Photo<'a> {
+struct Held<'a> {
     image: RgbImage,
     taken: Taken<'a>,
 }
@@ -58,11 +59,12 @@ impl Segmenter {
     /// one, which takes several photos at once where they are there.
     ///
     /// `read` makes a photo of an item, and `write` takes what became of it; what `read` said if it failed. Photos are
-    /// written in no certain order. No more than four batches of them are in memory, with no more than
-    /// [`StreamConfig::pixels`] and one photo for each reading thread, which waits with it.
+    /// written in no certain order. In memory are no more than [`StreamConfig::max_pixels`] and five batches of them, and
+    /// one more for each thread.
     ///
     /// # Errors
-    /// When the network cannot be computed, which ends the stream, or when there are no threads.
+    /// When the network cannot be computed, which ends the stream, or when there are no threads. What fails for a photo
+    /// that takes several windows is told to `write`.
     ///
     /// # Panics
     /// When `read` or `write` does.
@@ -100,7 +102,7 @@ impl Segmenter {
             });
         }
         let items = Mutex::new(items.into_iter());
-        let room = Room::new(config.pixels);
+        let room = Room::new(config.max_pixels);
         let waiting = 2 * self.config().batch_size;
         let (to_network, photos) = sync_channel(waiting);
         let (to_writers, predictions) = sync_channel(waiting);
@@ -182,10 +184,10 @@ impl Segmenter {
     fn prepare<'a>(&'a self, image: RgbImage, taken: Taken<'a>) -> Result<Read<'a>> {
         let views = self.views(&image)?;
         if !views.iter().all(|view| self.is_one_window(view)) {
-            return Ok(Read::Large(Photo { image, taken }));
+            return Ok(Read::Large(Held { image, taken }));
         }
         let views = views.into_iter().map(|view| self.owned(view)).collect();
-        Ok(Read::Windows(Photo { image, taken }, views))
+        Ok(Read::Windows(Held { image, taken }, views))
     }
 
     /// What is written, and the room it takes until then.
@@ -198,7 +200,7 @@ impl Segmenter {
             Predicted::Large(photo, segmentation) => (photo, segmentation),
             Predicted::Failed(error) => return (Err(error), None),
         };
-        let Photo { image, taken } = photo;
+        let Held { image, taken } = photo;
         let result = segmentation.map(|segmentation| (image, segmentation));
         (result.map_err(E::from), Some(taken))
     }

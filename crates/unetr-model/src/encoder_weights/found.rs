@@ -28,7 +28,8 @@ impl Found {
             prefix: 0,
             left_out: Vec::new(),
         };
-        let (mut thirds, mut foreign) = (HashMap::<_, [Option<Tensor>; 3]>::new(), Vec::new());
+        let mut thirds = HashMap::<_, [Option<Tensor>; 3]>::new();
+        let (mut twice, mut foreign) = (Vec::new(), Vec::new());
         for (name, tensor) in file {
             let place = match scheme.place(&name) {
                 _ if of_teacher && name.starts_with("student.") => Place::Nowhere,
@@ -54,16 +55,18 @@ impl Found {
                 }
             };
             if before.is_some() {
-                return Err(Error::Encoder(format!(
-                    "`{name}` is there twice, below different prefixes, expected the weights of one network"
-                )));
+                twice.push(name);
             }
+        }
+        if let Some(name) = twice.iter().min() {
+            return Err(Error::Encoder(format!(
+                "`{name}` is there twice, below different prefixes, expected one network; save the one you want alone"
+            )));
         }
         if let Some(name) = foreign.iter().min() {
             return Err(Error::Encoder(format!(
-                "`{name}`, and {} others that blocks of this network have no place for, expected those of a plain Vision \
-                 Transformer",
-                foreign.len() - 1
+                "this network has no place for `{name}` ({} such parameters), expected those of a plain Vision Transformer",
+                foreign.len()
             )));
         }
         for (name, parts) in thirds {

@@ -9,7 +9,7 @@ mod report;
 mod settings;
 mod statistics;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
@@ -57,6 +57,7 @@ pub struct EncoderWeights {
     scheme: Scheme,
     /// By this crate's names.
     tensors: HashMap<String, Tensor>,
+    patch_side: usize,
     positions: Table,
     left_out: Vec<String>,
     settings: Settings,
@@ -66,7 +67,8 @@ pub struct EncoderWeights {
 impl EncoderWeights {
     /// Reads a file, or the weights in a folder (`model.safetensors` or `pytorch_model.bin`), or those of a repository
     /// of the Hugging Face hub, `owner/name` or `owner/name@revision`, which are downloaded into its cache with the
-    /// feature `hub`. The files that say how photos were normalised come along.
+    /// feature `hub`. The files that tell heads, GELU, epsilon and how
+    /// photos were normalised come along.
     ///
     /// # Errors
     /// As [`open`](Self::open) and [`locate`](crate::hub::locate): without the feature or a network, the error says what
@@ -106,6 +108,7 @@ impl EncoderWeights {
         Ok(Self {
             path: path.to_owned(),
             scheme,
+            patch_side: patch_side(&found.tensors)?,
             positions: Table::new(found.positions, found.prefix)?,
             tensors: found.tensors,
             left_out: found.left_out,
@@ -126,11 +129,13 @@ impl EncoderWeights {
     ///
     /// Heads, GELU and the epsilon of layer norms are those of `config.json` beside the file, as `transformers` and timm
     /// write it. Without one, or where it does not tell: a head has 64 channels, there are 16 heads for the hidden sizes
-    /// 1152, 1280, 1408 and 1664, as in all common ones, and as many as in `base` where neither is possible; the GELU is
-    /// the exact one and the epsilon that of the library the file is from. Where you know better, change the fields.
+    /// 1152, 1280, 1408 and 1664, as in ViT-H and its like, and as many as in `base` where neither is possible; the GELU is
+    /// the exact one and the epsilon that of the library the file is from. Where you know better, change the fields:
+    /// many networks of SigLIP have the other GELU, which timm's file does not tell.
     ///
     /// # Errors
-    /// When the network cannot have such an encoder: its decoder needs four blocks.
+    /// When the network cannot have such an encoder, as its decoder needs four blocks, or when `config.json` is for another
+    /// hidden size.
     pub fn config(&self, base: &UnetrConfig) -> Result<UnetrConfig, Error> {
         let cfg = self.shaped(base).and_then(|cfg| {
             cfg.validate()?;
@@ -150,11 +155,13 @@ impl EncoderWeights {
                 })
         };
         let patches = shape(PATCHES)?;
-        let &[hidden, channels, ..] = patches.as_slice() else {
+        let (hidden, channels) = (patches[0], patches[1]);
+        if let Some(of_file) = self.settings.hidden.filter(|&found| found != hidden) {
             return Err(Error::Encoder(format!(
-                "patch embedding of shape {patches:?}, expected [hidden, channels, patch, patch]"
+                "config.json beside it is for a hidden size of {of_file}, the weights have {hidden}; move the weights \
+                 elsewhere if that file is about others"
             )));
-        };
+        }
         let mlp = shape("vit.blocks.0.mlp.linear1.weight")?;
         let &[mlp_size, _] = mlp.as_slice() else {
             return Err(Error::Encoder(format!(
@@ -176,7 +183,7 @@ impl EncoderWeights {
             gelu: self.settings.gelu.unwrap_or(Gelu::Erf),
             layer_norm_eps: self.settings.layer_norm_eps.unwrap_or(
                 match (self.scheme, has("vit.blocks.0.ls1.gamma")) {
-                    // Of its DINOv2 too, which has a layer scale.
+                    // DINOv2, which has a layer scale, has it in transformers too.
                     (Scheme::Timm, _) | (_, true) => 1e-6,
                     (Scheme::Transformers, false) => 1e-12,
                 },
@@ -190,8 +197,9 @@ impl EncoderWeights {
     /// Sets the encoder of a network that was built from `cfg` with these parameters.
     ///
     /// # Errors
-    /// When the file lacks a parameter of the encoder other than the last norm or has one of another shape;
-    /// [`config`](Self::config) gives a configuration that fits. Nothing has been set then.
+    /// When the file lacks a parameter of the encoder other than the last norm, has one of another shape, or has one in a
+    /// block that the network's block has not; [`config`](Self::config) gives a configuration that fits. Nothing has been
+    /// set then.
     pub fn assign_to(
         &self,
         parameters: &Parameters,
@@ -224,7 +232,10 @@ impl EncoderWeights {
         let grid = cfg.vit().grid();
         let mut tensors = self.tensors.clone();
         tensors.insert(POSITIONS.to_owned(), self.positions.resampled(grid)?);
-        let patch_side = self.resample_patches(&mut tensors, cfg.patch_size)?;
+        if self.patch_side != cfg.patch_size {
+            let kernels = patches::resample(&self.tensors[PATCHES], cfg.patch_size)?;
+            tensors.insert(PATCHES.to_owned(), kernels);
+        }
         let (mut loaded, mut kept) = (0, Vec::new());
         for (name, var) in parameters.variables() {
             if !name.starts_with("vit.") {
@@ -245,6 +256,11 @@ impl EncoderWeights {
                 }
             }
         }
+        if let Some(name) = self.misplaced(parameters).filter(|_| fit == Fit::Whole) {
+            return Err(Error::Encoder(format!(
+                "the network has no {name}, which changes what its block computes; `config` gives a network that fits"
+            )));
+        }
         let mut left_out = parameters.assign(&tensors)?.unexpected;
         left_out.extend_from_slice(&self.left_out);
         left_out.sort_unstable();
@@ -254,32 +270,32 @@ impl EncoderWeights {
             left_out,
             side: self.positions.side(),
             grid,
-            patch_side,
+            patch_side: self.patch_side,
             patch_size: cfg.patch_size,
         })
     }
 
-    /// Brings the kernels of the patch embedding to patches of `size` pixels a side; returns what they were for.
-    fn resample_patches(
-        &self,
-        tensors: &mut HashMap<String, Tensor>,
-        size: usize,
-    ) -> Result<usize, Error> {
-        let Some(kernels) = self.tensors.get(PATCHES) else {
-            return Ok(size);
-        };
-        match *kernels.dims() {
-            [_, _, side, width] if side == width && kernels.elem_count() > 0 => {
-                if side != size {
-                    let resampled = patches::resample(kernels, size)?;
-                    tensors.insert(PATCHES.to_owned(), resampled);
-                }
-                Ok(side)
-            }
-            ref found => Err(Error::Encoder(format!(
-                "patch embedding of shape {found:?}, expected [hidden, channels, patch, patch]"
-            ))),
-        }
+    /// A parameter of the file's in a block or norm that the network has, which has no such parameter there.
+    fn misplaced(&self, parameters: &Parameters) -> Option<&String> {
+        let names: HashSet<String> = parameters.names().into_iter().collect();
+        let part = |name: &str| name.splitn(4, '.').take(3).collect::<Vec<_>>().join(".");
+        let parts: HashSet<String> = names.iter().map(|name| part(name)).collect();
+        let is_misplaced = |name: &&String| !names.contains(*name) && parts.contains(&part(name));
+        self.tensors.keys().filter(is_misplaced).min()
+    }
+}
+
+/// The side of the patches that kernels `[hidden, channels, side, side]` embed.
+fn patch_side(tensors: &HashMap<String, Tensor>) -> Result<usize, Error> {
+    let kernels = tensors.get(PATCHES);
+    let kernels = kernels.ok_or_else(|| Error::MissingParameter {
+        name: PATCHES.to_owned(),
+    })?;
+    match *kernels.dims() {
+        [_, _, side, width] if side == width && kernels.elem_count() > 0 => Ok(side),
+        ref found => Err(Error::Encoder(format!(
+            "patch embedding of shape {found:?}, expected [hidden, channels, patch, patch]"
+        ))),
     }
 }
 

@@ -93,16 +93,22 @@ impl Scheme {
         if TOKENS.contains(&token) {
             return Place::Tokens;
         }
-        let (blocks, in_block) = match self {
-            Self::Timm => ("blocks.", timm(name)),
-            Self::Transformers => ("encoder.layer.", transformers(name)),
+        let (in_block, computed) = match self {
+            Self::Timm => (timm(name), ["blocks.", "patch_embed.", "norm_pre."]),
+            Self::Transformers => (
+                transformers(name),
+                [
+                    "encoder.",
+                    "embeddings.patch_embeddings.",
+                    "embeddings.norm.",
+                ],
+            ),
         };
-        let otherwise = if name.starts_with(blocks) || name.starts_with("norm_pre.") {
-            Place::Foreign
-        } else {
-            Place::Nowhere
-        };
-        in_block.unwrap_or(otherwise)
+        let is_computed = computed.iter().any(|prefix| name.starts_with(prefix));
+        in_block.unwrap_or(match is_computed {
+            true => Place::Foreign,
+            false => Place::Nowhere,
+        })
     }
 }
 
@@ -175,6 +181,9 @@ mod tests {
             ("cls_token", Place::Tokens),
             ("reg_token", Place::Tokens),
             ("mask_token", Place::Nowhere),
+            ("blocks.0.attn.q_norm.weight", Place::Foreign),
+            ("norm_pre.weight", Place::Foreign),
+            ("patch_embed.backbone.stem.conv.weight", Place::Foreign),
         ] {
             assert_eq!(Scheme::Timm.place(name), place, "{name}");
         }
@@ -201,6 +210,8 @@ mod tests {
                 Place::Nowhere,
             ),
             ("pooler.dense.weight", Place::Nowhere),
+            ("encoder.layer.0.mlp.weights_in.weight", Place::Foreign),
+            ("encoder.mid_position_embeddings", Place::Foreign),
             ("dinov2.embeddings.register_tokens", Place::Tokens),
         ] {
             assert_eq!(Scheme::Transformers.place(name), place, "{name}");

@@ -6,11 +6,11 @@ use std::fmt;
 pub struct EncoderReport {
     /// Parameters that were set.
     pub loaded: usize,
-    /// Parameters of the encoder that the file lacks and that kept their values: those of the last norm, where the
-    /// file's network has none because it averages the tokens, and where
-    /// [`assign_matching`](crate::EncoderWeights::assign_matching) set what fits, all that did not.
+    /// Parameters of the encoder that kept their values: those of the last norm, where the file's network has none because
+    /// it averages the tokens, and where [`assign_matching`](crate::EncoderWeights::assign_matching) set what fits, all
+    /// that did not.
     pub kept: Vec<String>,
-    /// Names in the file that the network has no use for, sorted.
+    /// What the network has no use for, sorted: names in the file, and of blocks beyond the network's those in this crate.
     pub left_out: Vec<String>,
     /// The side of the file's square grid of position embeddings.
     pub side: usize,
@@ -18,7 +18,7 @@ pub struct EncoderReport {
     pub grid: [usize; 2],
     /// The side of the patches that the file's kernels embed, in pixels.
     pub patch_side: usize,
-    /// That of the network's.
+    /// The side of the network's patches.
     pub patch_size: usize,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for EncoderReport {
                 ", patch embedding resampled from {patch_side}x{patch_side} to {patch_size}x{patch_size} pixels"
             )?;
         }
-        for (what, names) in [("not in the file and kept", kept), ("left out", left_out)] {
+        for (what, names) in [("kept", kept), ("left out", left_out)] {
             if !names.is_empty() {
                 let first = &names[..names.len().min(NAMES)];
                 write!(f, ", {what}: {}", first.join(", "))?;

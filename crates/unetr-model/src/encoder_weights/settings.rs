@@ -11,6 +11,8 @@ use crate::Error;
 /// write it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Settings {
+    /// Which tells whether they are those of these weights.
+    pub(super) hidden: Option<usize>,
     pub(super) heads: Option<usize>,
     pub(super) gelu: Option<Gelu>,
     pub(super) layer_norm_eps: Option<f64>,
@@ -36,12 +38,16 @@ impl Settings {
     fn of_json(json: &Value) -> Result<Self, Error> {
         let timm = json.get("model_args");
         let in_timm = |key: &str| timm.and_then(|arguments| arguments.get(key));
+        let size = |value: &Value| value.as_u64().map(|size| size as usize);
+        let hidden = json.get("hidden_size");
+        let hidden = hidden.or_else(|| json.get("num_features"));
         let heads = json.get("num_attention_heads");
         let heads = heads.or_else(|| in_timm("num_heads"));
         let activation = json.get("hidden_act");
         let activation = activation.or_else(|| in_timm("act_layer"));
         Ok(Self {
-            heads: heads.and_then(Value::as_u64).map(|heads| heads as usize),
+            hidden: hidden.and_then(size),
+            heads: heads.and_then(size),
             gelu: activation.and_then(Value::as_str).map(gelu).transpose()?,
             layer_norm_eps: json.get("layer_norm_eps").and_then(Value::as_f64),
         })
@@ -54,7 +60,8 @@ fn gelu(name: &str) -> Result<Gelu, Error> {
         "gelu" | "gelu_python" => Ok(Gelu::Erf),
         "gelu_tanh" | "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" => Ok(Gelu::Tanh),
         _ => Err(Error::Encoder(format!(
-            "config.json beside it: activation `{name}`, expected `gelu` or `gelu_pytorch_tanh`, which this network has"
+            "config.json beside it: activation `{name}`, expected `gelu` or `gelu_pytorch_tanh`; move the weights elsewhere \
+             if that file is about others"
         ))),
     }
 }
@@ -69,17 +76,18 @@ mod tests {
     #[test]
     fn both_libraries_say_what_weights_do_not() {
         let transformers = json!({
-            "hidden_act": "gelu_new", "layer_norm_eps": 1e-6, "num_attention_heads": 6, "model_type": "vit"
+            "hidden_act": "gelu_new", "layer_norm_eps": 1e-6, "num_attention_heads": 6, "hidden_size": 96
         });
         let found = Settings {
+            hidden: Some(96),
             heads: Some(6),
             gelu: Some(Gelu::Tanh),
             layer_norm_eps: Some(1e-6),
         };
         assert_eq!(Settings::of_json(&transformers).unwrap(), found);
-        let timm =
-            json!({"architecture": "vit", "model_args": {"num_heads": 5, "act_layer": "gelu"}});
+        let timm = json!({"num_features": 80, "model_args": {"num_heads": 5, "act_layer": "gelu"}});
         let found = Settings {
+            hidden: Some(80),
             heads: Some(5),
             gelu: Some(Gelu::Erf),
             layer_norm_eps: None,

@@ -167,7 +167,7 @@ impl Hub {
     /// As [`locate`](Self::locate) and [`EncoderWeights::open`].
     pub fn load_encoder(&self, source: &str) -> Result<EncoderWeights, Error> {
         const PICKLE: &str = "pytorch_model.bin";
-        const BESIDE: [&str; 2] = ["preprocessor_config.json", CONFIG];
+        const BESIDE: [&str; 2] = [CONFIG, "preprocessor_config.json"];
         if Path::new(source).is_file() {
             return EncoderWeights::open(source);
         }

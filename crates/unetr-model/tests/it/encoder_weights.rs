@@ -144,6 +144,8 @@ fn widths_of_known_networks_tell_their_heads() {
         (768, 12),
         (1280, 16),
         (1152, 16),
+        (1408, 16),
+        (1664, 16),
     ] {
         let (_folder, path) = changed(|tensors| {
             for (name, tensor) in tensors.iter_mut() {
@@ -170,8 +172,14 @@ fn widths_of_known_networks_tell_their_heads() {
 #[test]
 fn networks_that_compute_something_else_are_refused() {
     for (weights, name) in [
-        ("vit_timm_qk_norm.pth", "`blocks.0.attn.k_norm.bias`, and"),
-        ("vit_timm_pre_norm.pth", "`norm_pre.bias`, and 1 others"),
+        (
+            "vit_timm_qk_norm.pth",
+            "no place for `blocks.0.attn.k_norm.bias` (4 such",
+        ),
+        (
+            "vit_timm_pre_norm.pth",
+            "no place for `norm_pre.bias` (2 such",
+        ),
     ] {
         let error = EncoderWeights::open(file(weights)).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(weights), "{error}");
@@ -183,6 +191,46 @@ fn networks_that_compute_something_else_are_refused() {
     assert!(
         error.contains("activation `silu`, expected `gelu`"),
         "{error}"
+    );
+}
+
+#[test]
+fn settings_of_another_network_are_refused() {
+    let (folder, path) = changed(|_| {});
+    let config = folder.path().join("config.json");
+    std::fs::write(config, r#"{"hidden_size": 768, "num_attention_heads": 12}"#).unwrap();
+    let weights = EncoderWeights::open(path).unwrap();
+    let error = weights.config(&base()).unwrap_err().to_string();
+    assert!(
+        error.contains("is for a hidden size of 768, the weights have 16; move the weights"),
+        "{error}"
+    );
+}
+
+#[test]
+fn parameters_that_the_network_lacks_are_refused_or_left_out() {
+    let weights = EncoderWeights::open(file("vit_dinov2.safetensors")).unwrap();
+    let fits = weights.config(&base()).unwrap();
+    let cfg = UnetrConfig {
+        layer_scale: None,
+        ..fits
+    };
+    let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
+    Unetr::new(&cfg, parameters.var_builder()).unwrap();
+    let error = weights
+        .assign_to(&parameters, &cfg)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("the network has no vit.blocks.0.ls1.gamma, which"),
+        "{error}"
+    );
+    let report = weights.assign_matching(&parameters, &cfg).unwrap();
+    assert!(
+        report
+            .left_out
+            .contains(&"vit.blocks.3.ls2.gamma".to_owned()),
+        "{report}"
     );
 }
 
@@ -261,7 +309,7 @@ fn a_last_norm_that_the_file_lacks_keeps_its_start() {
     assert!(
         report
             .to_string()
-            .contains(", not in the file and kept: vit.norm.weight, vit.norm.bias, left out: cls_token, fc_norm"),
+            .contains(", kept: vit.norm.weight, vit.norm.bias, left out: cls_token, fc_norm"),
         "{report}"
     );
     let values = |name: &str| parameters.get(name).unwrap().to_vec1::<f32>().unwrap();
@@ -386,7 +434,7 @@ fn a_header_alone_is_no_large_encoder() {
     let open = |mlp: &[usize], positions: &[usize]| {
         let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
         let tensors = HashMap::from([
-            ("patch_embed.proj.weight", zeros(&[32768, 3, 16, 0])),
+            ("patch_embed.proj.weight", zeros(&[32768, 1, 1, 1])),
             ("blocks.0.mlp.fc1.weight", zeros(mlp)),
             ("blocks.32767.norm1.weight", zeros(&[1])),
             ("pos_embed", zeros(positions)),
@@ -398,7 +446,7 @@ fn a_header_alone_is_no_large_encoder() {
         (
             &[32768, 0][..],
             [1, 1, 1],
-            "1 numbers, and the matrices of 32768 layers",
+            "32769 numbers, and the matrices of 32768 layers",
         ),
         (&[], [1, 1, 1], "first layer of the MLP of shape []"),
         (&[32768, 0], [1, 1, 0], "position embeddings: [1, 1, 0]"),

@@ -183,12 +183,15 @@ impl OutputFolder {
             OutputKind::Probabilities => {
                 let probabilities = segmentation.probabilities.as_ref();
                 let probabilities = probabilities.ok_or_else(|| Error::Setting {
-                    what: "the probabilities of a segmentation that are to be written",
+                    what: "Segmentation::probabilities",
                     found: "none".to_owned(),
-                    expected: "a segmenter with `Probabilities::All`",
+                    expected: "those of a segmenter with `Probabilities::All`",
                 })?;
                 let tensors = HashMap::from([("probabilities", probabilities.clone())]);
-                Ok(candle_core::safetensors::save(&tensors, file)?)
+                candle_core::safetensors::save(&tensors, file).map_err(|error| Error::Picture {
+                    path: file.to_owned(),
+                    reason: error.to_string(),
+                })
             }
         }
     }

@@ -205,6 +205,10 @@ fn photos_are_found_by_name_folder_and_pattern() {
         [b.clone(), a.clone(), deep]
     );
     assert_eq!(names(&[format!("{folder}/b.*")]), [b.clone(), odd]);
+    assert_eq!(
+        names(&[format!("{folder}/*.jpg")]),
+        std::slice::from_ref(&b)
+    );
     // It is told when it is read.
     assert_eq!(names(&["missing.jpg".to_owned()]), ["missing.jpg"]);
 

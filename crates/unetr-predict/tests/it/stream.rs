@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{DType, Device, Result, Tensor};
 use image::{Rgb, RgbImage};
@@ -36,7 +37,7 @@ fn a_stream_gives_what_photos_give_alone_and_goes_past_broken_ones() {
             let config = StreamConfig {
                 readers: threads,
                 writers: threads,
-                pixels,
+                max_pixels: pixels,
             };
             let read = |&number: &u32| match number % 5 {
                 3 => Err(format!("photo {number} is broken")),
@@ -67,6 +68,33 @@ fn a_stream_gives_what_photos_give_alone_and_goes_past_broken_ones() {
             }
         }
     }
+}
+
+#[test]
+fn photos_wait_outside_until_there_is_room() {
+    let segmenter = segmenter(Fit::Resize);
+    let held = AtomicUsize::new(0);
+    let most = AtomicUsize::new(0);
+    let config = StreamConfig {
+        readers: 2,
+        writers: 2,
+        max_pixels: 1,
+    };
+    let stream = segmenter.segment_stream(
+        0..30,
+        config,
+        |&number| {
+            let now = held.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+            Ok::<_, Failure>(photo(number % 20))
+        },
+        |_, _| {
+            held.fetch_sub(1, Ordering::SeqCst);
+        },
+    );
+    stream.unwrap();
+    // One has its room, and each reader waits with another.
+    assert!((1..=3).contains(&most.into_inner()));
 }
 
 /// What `read` says.
