@@ -58,7 +58,7 @@ struct Flags {
     split: SplitKind,
     #[arg(long, value_enum, default_value = "tutorial")]
     preset: Preset,
-    /// How it is trained; `--config` and `--transforms` come on top.
+    /// How it is trained; `--config` takes its place, `--transforms` that of its transforms.
     #[arg(long, value_enum, default_value = "tutorial")]
     recipe: RecipeKind,
     /// Height and width that photos are resized to, a multiple of 16; the preset's by default.

@@ -211,6 +211,15 @@ pub enum Error {
         /// Each key that differs, with what the checkpoint and this run have.
         differences: Vec<String>,
     },
+    /// A run would begin where there is one already, which it would replace.
+    #[error(
+        "{}: holds a run already; go on with it by `Trainer::resume`, or give another place or an empty one",
+        .path.display()
+    )]
+    Occupied {
+        /// The folder of the checkpoints, or the file of the history.
+        path: PathBuf,
+    },
     /// A saved state does not fit the optimiser.
     #[error(
         "{optimizer} cannot take a saved state with {found}; resume with the optimizer that saved it"

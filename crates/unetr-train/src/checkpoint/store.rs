@@ -50,26 +50,31 @@ pub struct Checkpoints {
     folder: PathBuf,
     retention: Retention,
     checkpoints: Vec<Checkpoint>,
+    /// Why others were left out.
+    unreadable: Vec<Error>,
 }
 
 impl Checkpoints {
     /// Finds the checkpoints in `folder`, which need not exist yet.
     ///
     /// A folder with a checkpoint's name that can't be read as one is left out, with a warning in
-    /// the log that says why.
+    /// the log that says why. Where there is no other, a run that is resumed ends with this reason.
     ///
     /// # Errors
     /// When the folder exists but can't be listed.
     pub fn open(folder: impl Into<PathBuf>, retention: Retention) -> Result<Self> {
         let folder = folder.into();
-        let mut checkpoints = Vec::new();
+        let (mut checkpoints, mut unreadable) = (Vec::new(), Vec::new());
         for path in entries(&folder)? {
             if !starts_with(&path, PREFIX) {
                 continue;
             }
             match Checkpoint::open(path) {
                 Ok(checkpoint) => checkpoints.push(checkpoint),
-                Err(error) => log::warn!("skipped a checkpoint: {error}"),
+                Err(error) => {
+                    log::warn!("skipped a checkpoint: {error}");
+                    unreadable.push(error);
+                }
             }
         }
         checkpoints.sort_by_key(Checkpoint::step);
@@ -77,7 +82,28 @@ impl Checkpoints {
             folder,
             retention,
             checkpoints,
+            unreadable,
         })
+    }
+
+    /// The last checkpoint, if there are any.
+    ///
+    /// # Errors
+    /// When there are some, and none can be read.
+    pub(crate) fn last_readable(&mut self) -> Result<Option<&Checkpoint>> {
+        match self.unreadable.pop() {
+            Some(error) if self.checkpoints.is_empty() => Err(error),
+            _ => Ok(self.checkpoints.last()),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the folder has a checkpoint, readable or not.
+    pub(crate) fn are_there(&self) -> bool {
+        !self.checkpoints.is_empty() || !self.unreadable.is_empty()
     }
 
     /// All checkpoints, the oldest first.

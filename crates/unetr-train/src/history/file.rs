@@ -59,6 +59,10 @@ impl HistoryFile {
         Ok(history)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The records so far.
     pub fn history(&self) -> &History {
         &self.history

@@ -35,8 +35,8 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// When a sample cannot be read, the loss is not finite, a checkpoint cannot be written, the
-    /// checkpoint to resume from belongs to another run, or another process writes to its folder.
-    /// Checkpoints are then as they were, and where a sample cannot be read, one of the last update
+    /// checkpoint to resume from belongs to another run or cannot be read, another process writes to its folder, or
+    /// there is a run already and this one does not [`resume`](Self::resume) it. Checkpoints are then as they were, and where a sample cannot be read, one of the last update
     /// has been added. A loss is looked at before its update where it is read (see
     /// [`TrainerConfig::log_every`](crate::TrainerConfig::log_every)): if each is, one that is not finite
     /// leaves parameters and optimiser as they were before that update, up to running statistics of
@@ -112,7 +112,15 @@ impl<'a> Trainer<'a> {
         let mut state = RunState::beginning(settings);
         if let Some(saver) = &mut self.checkpoints {
             let checkpoints = saver.wait()?;
-            if let (Some(last), Resume::FromLast) = (checkpoints.last(), self.resume) {
+            let last = match self.resume {
+                Resume::FromLast => checkpoints.last_readable()?,
+                Resume::Never if checkpoints.are_there() => {
+                    let path = checkpoints.folder().to_owned();
+                    return Err(Error::Occupied { path });
+                }
+                Resume::Never => None,
+            };
+            if let Some(last) = last {
                 let saved = RunState::read(last, train.config().batch_size)?;
                 saved.check(&state.run, last)?;
                 restore(last, self.parameters, ema.as_ref(), &mut *self.optimizer)?;
@@ -122,6 +130,10 @@ impl<'a> Trainer<'a> {
             checkpoints.rewind(state.step)?;
         }
         if let Some(file) = &mut self.history_file {
+            if self.resume == Resume::Never && file.history().last().is_some() {
+                let path = file.path().to_owned();
+                return Err(Error::Occupied { path });
+            }
             file.rewind(state.step)?;
             self.history = file.history().clone();
         }

@@ -144,17 +144,21 @@ impl Callback for ProgressBars {
 #[derive(Debug, Default)]
 pub struct LogLines {
     every: u64,
+    /// At which the next line is due.
+    next: u64,
     steps: u64,
 }
 
 impl Callback for LogLines {
     fn on_start(&mut self, plan: &Plan) {
-        self.every = (plan.batches_per_epoch as u64 / 10).max(1);
+        self.every = (plan.steps / plan.epochs.max(1) / 10).max(1);
+        self.next = plan.first_step + self.every;
         self.steps = plan.steps;
     }
 
     fn on_step(&mut self, report: &StepReport) {
-        if report.step.is_multiple_of(self.every) {
+        if report.step >= self.next {
+            self.next = report.step + self.every;
             let left = duration(report.time_left);
             eprintln!(
                 "step {}/{} {}, {left} left",

@@ -96,22 +96,48 @@ fn two_runs_do_not_share_a_folder() {
 }
 
 #[test]
-fn what_cannot_be_written_ends_the_run_and_leaves_the_other_checkpoints() {
+fn what_cannot_be_written_ends_the_run_and_leaves_no_part() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::new(1);
-    setup
-        .recorded(folder.path(), epochs(1))
-        .fit(&setup.train)
-        .unwrap();
     // The name of a file of the trainer's own, which is found out in the thread that writes.
-    let error = setup
+    let mut trainer = setup
         .recorded(folder.path(), epochs(2))
         .attach("model.safetensors", &1)
         .unwrap();
-    let error = { error }.fit(&setup.train).unwrap_err();
+    let error = trainer.fit(&setup.train).unwrap_err();
     assert!(matches!(error, Error::FileName { .. }), "{error}");
     let checkpoints = Checkpoints::open(folder.path(), Retention::default()).unwrap();
     assert_eq!(checkpoints.last(), None);
+}
+
+#[test]
+fn a_run_does_not_begin_where_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(1);
+    let run = || setup.recorded(folder.path(), epochs(1));
+    run().fit(&setup.train).unwrap();
+    let open = || Checkpoints::open(folder.path(), Retention::default()).unwrap();
+    let last = open().last().cloned();
+    assert!(last.is_some());
+    let error = run().fit(&setup.train).unwrap_err();
+    assert!(matches!(error, Error::Occupied { .. }), "{error}");
+    assert!(error.to_string().contains("Trainer::resume"), "{error}");
+    assert_eq!(open().last().cloned(), last);
+    run().resume().fit(&setup.train).unwrap();
+}
+
+#[test]
+fn a_run_whose_checkpoints_cannot_be_read_does_not_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(1);
+    let run = || setup.recorded(folder.path(), epochs(1));
+    run().fit(&setup.train).unwrap();
+    let checkpoints = Checkpoints::open(folder.path(), Retention::default()).unwrap();
+    for checkpoint in checkpoints.list() {
+        std::fs::remove_file(checkpoint.path().join("model.safetensors")).unwrap();
+    }
+    let error = run().resume().fit(&setup.train).unwrap_err().to_string();
+    assert!(error.contains("model.safetensors"), "{error}");
 }
 
 /// Sets when everything in a folder was last changed.
