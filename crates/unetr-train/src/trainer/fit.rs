@@ -78,6 +78,10 @@ impl<'a> Trainer<'a> {
 
     fn run(&mut self, train: &DataLoader, run: &mut Run) -> Result<Outcome> {
         while run.state.step < run.steps {
+            // Where a run that is resumed has stopped early, it stays so.
+            if !self.is_patient(&run.state) {
+                return Ok(Outcome::StoppedEarly);
+            }
             let started = Instant::now();
             let images = self.train_epoch(train, run)?;
             if self.stop.is_raised() && run.state.step < run.steps {
@@ -85,11 +89,7 @@ impl<'a> Trainer<'a> {
             }
             let images_per_second = images as f64 / started.elapsed().as_secs_f64();
             self.end_epoch(run, (started, images_per_second))?;
-            if self.is_patient(&run.state) {
-                run.monitor.restart_clock();
-            } else {
-                return Ok(Outcome::StoppedEarly);
-            }
+            run.monitor.restart_clock();
         }
         Ok(Outcome::Finished)
     }

@@ -240,6 +240,10 @@ fn a_run_that_no_longer_gets_better_ends() {
     assert_eq!(epochs_of(trainer.history().records()), [1, 2, 3]);
     assert_eq!(trainer.saved().unwrap().last().unwrap().step(), 3 * BATCHES);
     drop(trainer);
+    let mut resumed = setup.recorded(folder.path(), config.clone()).resume();
+    assert_eq!(resumed.fit(&setup.train).unwrap(), Outcome::StoppedEarly);
+    assert_eq!(epochs_of(resumed.history().records()), [1, 2, 3]);
+    drop(resumed);
 
     let wrong = TrainerConfig {
         early_stopping: Some(EarlyStopping {
