@@ -18,11 +18,18 @@ fn base() -> UnetrConfig {
     }
 }
 
-/// Loads an encoder and compares what its blocks give.
+/// Loads an encoder with two heads and compares what its blocks give.
 fn check(weights: &str, io: &str) -> EncoderReport {
+    check_with_heads(weights, io, 2)
+}
+
+fn check_with_heads(weights: &str, io: &str, heads: usize) -> EncoderReport {
     let weights = EncoderWeights::open(file(weights)).unwrap();
     let cfg = weights.config(&base()).unwrap();
-    assert_eq!((cfg.hidden_size, cfg.layers, cfg.patch_size), (16, 4, 16));
+    assert_eq!(
+        (cfg.hidden_size, cfg.layers, cfg.heads, cfg.patch_size),
+        (16, 4, heads, 16)
+    );
     let load = |name: &str| candle_core::safetensors::load(path(name), &Device::Cpu).unwrap();
     let (images, expected) = (load("vit_images"), load(io));
     let mut reports = Vec::new();
@@ -127,7 +134,7 @@ fn the_configuration_beside_the_weights_tells_what_they_do_not() {
         ("vit_hf_vit_tanh", 2, 1e-12, Gelu::Tanh),
     ] {
         let weights = format!("{name}/model.safetensors");
-        check(&weights, &format!("{name}_io"));
+        check_with_heads(&weights, &format!("{name}_io"), heads);
         let cfg = EncoderWeights::open(file(&weights)).unwrap();
         let cfg = cfg.config(&other).unwrap();
         let found = (cfg.heads, cfg.layer_norm_eps, cfg.gelu);
