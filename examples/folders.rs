@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use common::settings::Settings;
+use common::settings::{SEED, Settings};
 use common::task::Task;
 use unetr::data::{
     ClassMap, Compose, Dataset, FolderConfig, FolderDataset, HorizontalFlip, Normalize,
@@ -43,7 +43,7 @@ struct Flags {
     #[arg(long, default_value_t = 2)]
     epochs: u64,
     /// What the split, initial weights, the order of photos and augmentations derive from.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = SEED)]
     seed: u64,
     /// Goes on from the last checkpoint in the folder.
     #[arg(long)]
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     };
     let split = Split::random(photos.len(), 0.8, flags.seed)?;
     let task = Task::new(photos, split, names, augment)?;
-    common::run::train(&settings, &Recipe::small(), &cfg, &task)
+    common::run::train(&settings, settings.recipe(Recipe::small())?, &cfg, &task)
 }
 
 /// The data set and the names of its classes.

@@ -87,11 +87,6 @@ fn main() -> Result<()> {
         download(&flags.data)?;
     }
     let pets = OxfordPets::open(&flags.data)?;
-    let split = match flags.split {
-        SplitKind::Random => Split::random(pets.len(), 0.7, flags.settings.seed)?,
-        SplitKind::Official => pets.official_split()?,
-        SplitKind::Tutorial => pets.tutorial_split(),
-    };
     let cfg = match flags.preset {
         Preset::Tutorial => UnetrConfig::tutorial(),
         Preset::Small => UnetrConfig::small(),
@@ -117,8 +112,14 @@ fn main() -> Result<()> {
         Some(path) => read_transforms(path)?,
         None => transforms,
     };
-    let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
-    common::run::train(&flags.settings, &recipe, &cfg, &task)
+    let recipe = flags.settings.recipe(recipe)?;
+    let split = match flags.split {
+        SplitKind::Random => Split::random(pets.len(), 0.7, recipe.trainer.seed)?,
+        SplitKind::Official => pets.official_split()?,
+        SplitKind::Tutorial => pets.tutorial_split(),
+    };
+    let task = Task::pets(pets, split, augment)?;
+    common::run::train(&flags.settings, recipe, &cfg, &task)
 }
 
 fn read_transforms(path: &Path) -> Result<Compose> {

@@ -106,6 +106,7 @@ enum FlipKind {
 
 fn main() -> Result<ExitCode> {
     let flags = Flags::parse();
+    common::show_warnings();
     common::device::compute_threads(0)?;
     let device = common::device::device(&flags.device)?;
     let segmenter =

@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use common::settings::Settings;
+use common::settings::{SEED, Settings};
 use common::task::Task;
 use unetr::data::{Compose, OxfordPets};
 use unetr::train::Recipe;
@@ -26,7 +26,7 @@ struct Flags {
     #[arg(long, default_value_t = 20)]
     epochs: u64,
     /// What initial weights, the order of photos and augmentations derive from.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = SEED)]
     seed: u64,
     /// Goes on from the last checkpoint in the folder.
     #[arg(long)]
@@ -46,6 +46,6 @@ fn main() -> anyhow::Result<()> {
     let pets = OxfordPets::open(root)?;
     let split = pets.official_split()?;
     let augment = Compose::crop_and_flip(cfg.image_size);
-    let task = Task::new(pets, split, OxfordPets::CLASS_NAMES, augment)?;
-    common::run::train(&settings, &Recipe::small(), &cfg, &task)
+    let task = Task::pets(pets, split, augment)?;
+    common::run::train(&settings, settings.recipe(Recipe::small())?, &cfg, &task)
 }

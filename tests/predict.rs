@@ -1,12 +1,15 @@
 //! The example `predict` as a process: what it takes, writes and says.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod process;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
 
 use candle_core::{DType, Device};
+use process::{example, text};
 use serde_json::Value;
 use tempfile::TempDir;
 use unetr::data::{Classes, Normalize};
@@ -44,7 +47,7 @@ impl Workplace {
         arguments: impl IntoIterator<Item = S>,
         input: &str,
     ) -> Output {
-        let mut process = Command::new(executable())
+        let mut process = example("predict")
             .args(["--device", "cpu", "--model"])
             .arg(self.path("model"))
             .arg("--out")
@@ -79,24 +82,6 @@ impl Workplace {
         names.sort();
         names
     }
-}
-
-/// The example lies beside the tests' folder, where `cargo test` without `--test` builds it too.
-fn executable() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let name = format!("predict{}", std::env::consts::EXE_SUFFIX);
-    let path = profile.join("examples").join(name);
-    assert!(
-        path.exists(),
-        "{} is built by `cargo test --workspace` and `cargo build --workspace --examples`",
-        path.display()
-    );
-    path
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

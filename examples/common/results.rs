@@ -5,29 +5,33 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use candle_core::Device;
 use unetr::data::{Classes, DataLoader, Dataset, Image, Normalize, Resize, Transform, sample_rng};
-use unetr::metrics::MetricSet;
+use unetr::metrics::BoundaryIou;
 use unetr::model::Unetr;
 use unetr::predict::{ModelCard, Segmenter, save_pretrained};
 use unetr::train::{
-    Checkpoint, Gallery, ImageScore, PredictionSample, Recipe, RunFolder, ScoredSample, SumLoss,
-    evaluate_images,
+    Checkpoint, Evaluation, Gallery, ImageScore, PredictionSample, Recipe, RunFolder, ScoredSample,
+    Split, SumLoss, evaluate_images,
 };
 
 use super::settings::Settings;
 use super::task::Task;
 
-/// The best, median and worst predictions of the validation set, for the report.
+/// For the report: the best, median and worst predictions of the validation set, and all that is measured on it, also
+/// what takes too long to be measured while training.
 pub(super) fn gallery(
     run: &RunFolder,
-    step: u64,
+    (epoch, step): (u64, u64),
     task: &Task,
     model: &Unetr,
     segmenter: &Segmenter,
     loader: &DataLoader,
     device: &Device,
 ) -> Result<()> {
-    let (loss, mut metrics) = (SumLoss::tutorial(), MetricSet::new(&task.classes)?);
+    let metrics = task.metrics.clone();
+    let mut metrics = metrics.with_boundary_iou(BoundaryIou::DILATION_RATIO)?;
+    let loss = SumLoss::tutorial();
     let images = evaluate_images(model, &loss, loader, &mut metrics, device, || {})?.images;
+    Evaluation::new(epoch, step, Split::Validation, &metrics).write(run.evaluation())?;
     let score = |image: &ImageScore| image.mean_iou.unwrap_or(f64::NAN);
     let scores: Vec<f64> = images.iter().map(score).collect();
     let chosen = Gallery::choose(&scores, 4);

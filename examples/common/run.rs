@@ -1,17 +1,18 @@
 //! A training run, from settings to a folder.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use candle_core::{DType, Device};
 use serde::Serialize;
 use unetr::data::{Classes, Compose, DataLoader, DataLoaderConfig, Dataset, Normalize};
-use unetr::metrics::MetricSet;
 use unetr::model::{EncoderWeights, Parameters, PixelStatistics, Unetr, UnetrConfig};
 use unetr::predict::Segmenter;
 use unetr::train::{
-    Checkpoints, Environment, HistoryFile, Outcome, Recipe, Report, RunFolder, RunLock, StopSignal,
-    TensorBoard, console_progress, draw_curves, draw_predictions,
+    Checkpoints, Environment, HistoryFile, LrFinderConfig, Outcome, Recipe, Report, RunFolder,
+    RunLock, StopSignal, TensorBoard, console_progress, draw_curves, draw_predictions,
+    find_learning_rate,
 };
 
 use super::device::{compute_threads, device, loader_for};
@@ -22,10 +23,11 @@ use super::task::Task;
 /// Trains, evaluates and writes everything into `settings.out`.
 pub(crate) fn train(
     settings: &Settings,
-    recipe: &Recipe,
+    mut recipe: Recipe,
     cfg: &UnetrConfig,
     task: &Task,
 ) -> Result<()> {
+    super::show_warnings();
     let (run, out) = (RunFolder::new(&settings.out), &settings.out);
     if !settings.resume && run.history().exists() {
         bail!(
@@ -33,16 +35,19 @@ pub(crate) fn train(
             out.display()
         );
     }
-    let mut recipe = settings.recipe(recipe)?;
-    recipe.validate()?;
     let _lock = RunLock::acquire(out)?;
     compute_threads(0)?;
     let device = device(&settings.device)?;
-    recipe.trainer.log_every = if device.is_cpu() { 1 } else { 10 };
+    if settings.config.is_none() && !device.is_cpu() {
+        recipe.trainer.log_every = 10;
+    }
 
     let network = Network::new(settings, &recipe, cfg, &device)?;
     let data = Data::open(settings, &recipe, task, &network, &device)?;
     describe(settings, &recipe, task, &network, &data)?;
+    if settings.find_lr {
+        return find_rate(&recipe, &network, &data.train, &out.join("lr_sweep.json"));
+    }
 
     let Network {
         cfg,
@@ -50,11 +55,11 @@ pub(crate) fn train(
         model,
         normalize,
     } = &network;
-    let classes = Classes::viridis(&task.classes)?;
+    let classes = Classes::viridis(task.metrics.class_names())?;
     let checkpoints = Checkpoints::open(run.checkpoints(), recipe.checkpoints.clone())?;
     let mut trainer = recipe
         .trainer(model, parameters, data.train.batches_per_epoch())?
-        .metrics(MetricSet::new(&task.classes)?)
+        .metrics(task.metrics.clone())
         .train_evaluation(&data.train_in_order)
         .validation(&data.validation)
         .checkpoints(checkpoints)
@@ -72,12 +77,18 @@ pub(crate) fn train(
     let outcome = trainer.fit(&data.train)?;
 
     draw_curves(trainer.history()).save(out.join("curves.png"))?;
-    let step = trainer.history().last().map_or(0, |record| record.step);
+    if outcome == Outcome::Stopped {
+        Report::open(&[out])?.write(run.report())?;
+        println!("stopped; the same command with --resume goes on");
+        return Ok(());
+    }
+    let last = trainer.history().last();
+    let (epoch, step) = last.map_or((0, 0), |record| (record.epoch, record.step));
     let segmenter =
         Segmenter::of_unetr(model.clone(), classes.clone(), normalize.clone(), &device)?;
     gallery(
         &run,
-        step,
+        (epoch, step),
         task,
         model,
         &segmenter,
@@ -90,12 +101,11 @@ pub(crate) fn train(
     Report::open(&[out])?.write(run.report())?;
     let page = run.report();
     match outcome {
-        Outcome::Finished => println!("finished; look at {}", page.display()),
         Outcome::StoppedEarly => println!(
             "stopped since evaluations got no better; look at {}",
             page.display()
         ),
-        Outcome::Stopped => println!("stopped; the same command with --resume goes on"),
+        _ => println!("finished; look at {}", page.display()),
     }
     if let Some(best) = trainer.saved().and_then(Checkpoints::best) {
         let folder = run.model();
@@ -131,7 +141,7 @@ impl Network {
             Some(weights) => weights.config(cfg)?,
             None => cfg.clone(),
         };
-        let parameters = Parameters::new(settings.seed, DType::F32, device);
+        let parameters = Parameters::new(recipe.trainer.seed, DType::F32, device);
         let groups = recipe.groups.clone();
         parameters.freeze(move |name| groups.freezes(name));
         let model = Unetr::new(&cfg, parameters.var_builder())?;
@@ -178,7 +188,7 @@ impl Data {
         let prepare = prepare.normalized_by(&network.normalize);
         let augment = task.augment.clone().normalized_by(&network.normalize);
         let training = DataLoaderConfig {
-            seed: settings.seed,
+            seed: recipe.trainer.seed,
             workers: settings.workers,
             ..DataLoaderConfig::train(recipe.batch_size)
         };
@@ -227,14 +237,14 @@ fn describe(
     let config = RunConfig {
         settings,
         model: cfg,
-        classes: &task.classes,
+        classes: task.metrics.class_names(),
         recipe,
         train: &data.training,
         validation: &data.evaluation,
         train_transforms: &data.augment,
         validation_transforms: &data.prepare,
     };
-    std::fs::write(run.config(), serde_json::to_vec_pretty(&config)?)?;
+    run.write_config(&config)?;
     Environment::collect(format!("{device:?}")).write(run.environment())?;
 
     let precision = recipe.trainer.precision;
@@ -260,6 +270,32 @@ fn describe(
     );
     println!("augmentation {}", data.augment);
     println!("output       {}", settings.out.display());
+    Ok(())
+}
+
+/// Says at which learning rate the loss falls most steeply.
+fn find_rate(recipe: &Recipe, network: &Network, train: &DataLoader, file: &Path) -> Result<()> {
+    let parameters = &network.parameters;
+    let groups = &recipe.groups;
+    let mut optimizer = recipe.optimizer.build(parameters.trainable(), groups)?;
+    let defaults = LrFinderConfig::default();
+    let config = LrFinderConfig {
+        steps: recipe.trainer.max_steps.unwrap_or(defaults.steps),
+        seed: recipe.trainer.seed,
+        auxiliary_weight: recipe.trainer.auxiliary_weight,
+        precision: recipe.trainer.precision,
+        ..defaults
+    };
+    let (model, loss) = (&network.model, recipe.loss.build()?);
+    let sweep = find_learning_rate(model, parameters, &loss, &mut optimizer, train, &config)?;
+    std::fs::write(file, serde_json::to_vec_pretty(&sweep)?)?;
+    match sweep.suggestion() {
+        Some(lr) => println!(
+            "the loss falls most steeply at a learning rate of {lr:.1e}; a third to a tenth of it is often a good --lr"
+        ),
+        None => println!("the loss does not fall at any learning rate"),
+    }
+    println!("all losses are in {}", file.display());
     Ok(())
 }
 

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use unetr::model::Precision;
-use unetr::train::Recipe;
+use unetr::train::{Recipe, ScheduleConfig};
+
+/// The seed of a run that is given none; the tutorial's.
+pub(crate) const SEED: u64 = 12;
 
 /// In what numbers a network multiplies.
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
@@ -51,15 +55,16 @@ pub(crate) struct Settings {
     /// The highest learning rate.
     #[arg(long)]
     pub(crate) lr: Option<f64>,
-    /// How the learning rate changes: constant, linear, cosine, polynomial, one_cycle.
+    /// How the learning rate changes from and to its highest: constant, linear, cosine, polynomial, one_cycle.
     #[arg(long)]
     pub(crate) schedule: Option<String>,
-    /// Any optimiser by name: adam, adamw, sgd, nadam, radam, rmsprop and others.
+    /// Any optimiser by name: adam, adamw, muon, sgd, nadam, radam, rmsprop and others; with its defaults, where the
+    /// recipe has another one.
     #[arg(long)]
     pub(crate) optimizer: Option<String>,
-    /// What initial weights, the order of photos and augmentations derive from.
-    #[arg(long, default_value_t = 12)]
-    pub(crate) seed: u64,
+    /// What initial weights, the order of photos and augmentations derive from; 12 by default, or what `--config` says.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
     /// Threads that read and transform photos.
     #[arg(long, default_value_t = 2)]
     pub(crate) workers: usize,
@@ -82,6 +87,10 @@ pub(crate) struct Settings {
     /// Goes on from the last checkpoint in the folder.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Instead of training, lets the learning rate rise over 100 updates (or `--max-steps`) and says where the loss
+    /// falls most steeply.
+    #[arg(long)]
+    pub(crate) find_lr: bool,
 }
 
 impl Settings {
@@ -95,7 +104,7 @@ impl Settings {
             lr: None,
             schedule: None,
             optimizer: None,
-            seed,
+            seed: Some(seed),
             workers: 2,
             device: "auto".into(),
             precision: None,
@@ -103,21 +112,23 @@ impl Settings {
             encoder: None,
             out,
             resume: false,
+            find_lr: false,
         }
     }
 
     /// The recipe of the file, or else this one, and the flags on top of it.
-    pub(crate) fn recipe(&self, otherwise: &Recipe) -> Result<Recipe> {
+    pub(crate) fn recipe(&self, otherwise: Recipe) -> Result<Recipe> {
         let mut recipe = match &self.config {
             Some(path) => Recipe::read(path)?,
-            None => otherwise.clone(),
+            None => otherwise,
         };
         if let Some(kind) = &self.schedule {
-            recipe.schedule = serde_json::from_value(json!({ "kind": kind }))
-                .with_context(|| format!("--schedule {kind}"))?;
+            let schedule: ScheduleConfig =
+                with_kind(&recipe.schedule, kind).with_context(|| format!("--schedule {kind}"))?;
+            recipe.schedule = schedule.with_peak(recipe.schedule.peak());
         }
         if let Some(kind) = &self.optimizer {
-            recipe.optimizer = serde_json::from_value(json!({ "kind": kind }))
+            recipe.optimizer = with_kind(&recipe.optimizer, kind)
                 .with_context(|| format!("--optimizer {kind}"))?;
         }
         if let Some(lr) = self.lr {
@@ -129,7 +140,22 @@ impl Settings {
         trainer.max_steps = self.max_steps.or(trainer.max_steps);
         trainer.eval_every = self.eval_every.unwrap_or(trainer.eval_every);
         trainer.precision = self.precision.map_or(trainer.precision, Into::into);
-        trainer.seed = self.seed;
+        let seed = if self.config.is_some() {
+            trainer.seed
+        } else {
+            SEED
+        };
+        trainer.seed = self.seed.unwrap_or(seed);
+        recipe.validate()?;
         Ok(recipe)
     }
+}
+
+/// The setting if it is of that kind already, or else that kind with its defaults.
+fn with_kind<T: Serialize + DeserializeOwned>(setting: &T, kind: &str) -> serde_json::Result<T> {
+    let setting = serde_json::to_value(setting)?;
+    serde_json::from_value(match setting["kind"] == kind {
+        true => setting,
+        false => json!({ "kind": kind }),
+    })
 }

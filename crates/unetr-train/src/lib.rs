@@ -3,6 +3,7 @@
 
 mod check;
 mod checkpoint;
+mod date;
 mod error;
 mod files;
 mod history;

@@ -1,7 +1,7 @@
 use super::{DataLoaderConfig, EpochIter, OnBroken, Order, Position, job::Job};
 use crate::{
-    Canvas, Compose, Dataset, Normalize, PixelType, Result, Sample, Transform, rng::below,
-    sample_rng,
+    Canvas, Compose, Dataset, Fingerprint, Normalize, PixelType, Result, Sample, Transform,
+    rng::below, sample_rng,
 };
 use std::sync::{
     Arc,
@@ -31,6 +31,8 @@ pub struct DataLoader {
     transform: Arc<dyn Transform>,
     /// What is left for the device.
     normalize: Option<Normalize>,
+    /// What was asked for, what is left for the device included.
+    transforms: String,
     config: DataLoaderConfig,
     skipped: Arc<AtomicUsize>,
 }
@@ -62,6 +64,7 @@ impl DataLoader {
         transform.check(PixelType::U8)?;
         Ok(Self {
             dataset: SharedDataset(Arc::new(dataset)),
+            transforms: format!("{transform:?}"),
             transform: Arc::new(transform),
             normalize: None,
             config,
@@ -102,9 +105,11 @@ impl DataLoader {
         config: DataLoaderConfig,
     ) -> Result<Self> {
         transforms.validate()?;
+        let asked_for = format!("{transforms:?}");
         let normalize = transforms.pop_normalize();
         Ok(Self {
             normalize,
+            transforms: asked_for,
             ..Self::new(dataset, transforms, config)?
         })
     }
@@ -112,6 +117,18 @@ impl DataLoader {
     /// The settings.
     pub fn config(&self) -> &DataLoaderConfig {
         &self.config
+    }
+
+    /// The transforms, as their `Debug` says them: to tell whether two loaders do the same.
+    pub fn transforms(&self) -> &str {
+        &self.transforms
+    }
+
+    /// What tells other samples by their number, names and order; no file is looked at, and their folder plays no part.
+    pub fn samples(&self) -> Fingerprint {
+        let dataset = &self.dataset.0;
+        let count = Fingerprint::new("samples").number(dataset.len() as u64);
+        (0..dataset.len()).fold(count, |names, index| names.text(&dataset.name(index)))
     }
 
     /// How many batches an epoch has, as long as no sample is skipped as broken.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor, Var};
@@ -13,7 +13,9 @@ pub(super) struct Store {
     origin: Origin,
     variables: Vec<(String, Var)>,
     positions: HashMap<String, usize>,
-    frozen: Option<NameFilter>,
+    freezes: Option<NameFilter>,
+    /// The names of those that modules have without a gradient.
+    frozen: HashSet<String>,
 }
 
 /// Says of a name whether it is meant.
@@ -39,19 +41,30 @@ impl Store {
             origin,
             variables: Vec::new(),
             positions: HashMap::new(),
-            frozen: None,
+            freezes: None,
+            frozen: HashSet::new(),
         }
     }
 
-    pub(super) fn freeze(&mut self, frozen: impl Fn(&str) -> bool + Send + 'static) {
-        self.frozen = Some(Box::new(frozen));
+    pub(super) fn freeze(&mut self, freezes: impl Fn(&str) -> bool + Send + 'static) {
+        self.freezes = Some(Box::new(freezes));
+    }
+
+    pub(super) fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.contains(name)
     }
 
     /// What a module gets of a variable: of a frozen one its values alone, so that no gradient leads to it.
-    fn tensor(&self, name: &str, var: &Var) -> Tensor {
-        match &self.frozen {
-            Some(frozen) if frozen(name) => var.as_detached_tensor(),
-            _ => var.as_tensor().clone(),
+    fn tensor(&mut self, name: &str, var: &Var) -> Tensor {
+        match &self.freezes {
+            Some(freezes) if freezes(name) => {
+                self.frozen.insert(name.to_owned());
+                var.as_detached_tensor()
+            }
+            _ => {
+                self.frozen.remove(name);
+                var.as_tensor().clone()
+            }
         }
     }
 
@@ -114,10 +127,10 @@ impl SimpleBackend for Backend {
         device: &Device,
     ) -> candle_core::Result<Tensor> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(var) = store.get(name) {
-            check_shape(name, var, &shape)?;
-            check_dtype(name, var, dtype)?;
-            return Ok(store.tensor(name, var));
+        if let Some(var) = store.get(name).cloned() {
+            check_shape(name, &var, &shape)?;
+            check_dtype(name, &var, dtype)?;
+            return Ok(store.tensor(name, &var));
         }
         if !dtype.is_float() {
             return Err(Error::DType(dtype).into());
@@ -136,13 +149,13 @@ impl SimpleBackend for Backend {
         dtype: DType,
         _device: &Device,
     ) -> candle_core::Result<Tensor> {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = || Error::MissingParameter {
             name: name.to_owned(),
         };
-        let var = store.get(name).ok_or_else(missing)?;
-        check_dtype(name, var, dtype)?;
-        Ok(store.tensor(name, var))
+        let var = store.get(name).cloned().ok_or_else(missing)?;
+        check_dtype(name, &var, dtype)?;
+        Ok(store.tensor(name, &var))
     }
 
     fn contains_tensor(&self, name: &str) -> bool {

@@ -92,10 +92,16 @@ impl Parameters {
     /// let gradients = layer.forward(&xs)?.sum_all()?.backward()?;
     /// let has = |name| parameters.get(name).is_some_and(|var| gradients.get(&var).is_some());
     /// assert!(has("head.bias") && !has("head.weight"));
+    /// assert!(parameters.is_frozen("head.weight") && !parameters.is_frozen("head.bias"));
     /// # Ok::<(), candle_core::Error>(())
     /// ```
     pub fn freeze(&self, frozen: impl Fn(&str) -> bool + Send + 'static) {
         self.store().freeze(frozen);
+    }
+
+    /// Whether a module was built with the parameter of this name kept from gradients, see [`freeze`](Self::freeze).
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.store().is_frozen(name)
     }
 
     /// A source of variables for modules. Asked for a name for the first time it creates the

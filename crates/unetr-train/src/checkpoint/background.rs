@@ -59,6 +59,12 @@ impl BackgroundSaver {
         self.retention.keeps_epoch(epoch)
     }
 
+    /// What the best checkpoints are best in; none where none is kept as one of the best.
+    pub(crate) fn metric(&self) -> Option<&str> {
+        let Retention { best, metric, .. } = &self.retention;
+        (*best > 0).then_some(metric.as_str())
+    }
+
     /// The checkpoints, unless they are being written to.
     pub(crate) fn idle(&self) -> Option<&Checkpoints> {
         self.checkpoints.as_ref()

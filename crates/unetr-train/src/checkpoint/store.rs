@@ -205,23 +205,28 @@ impl Checkpoints {
         RunLock::acquire(&self.folder)
     }
 
-    /// Gives a checkpoint a second name, where the system has symbolic links.
+    /// Gives a checkpoint a second name, or takes it away where there is none; where the system has symbolic links.
     fn link(&self, name: &str, checkpoint: Option<&Checkpoint>) -> Result<()> {
-        let Some(target) = checkpoint.and_then(|checkpoint| checkpoint.path().file_name()) else {
-            return Ok(());
-        };
         #[cfg(unix)]
         {
+            let place = self.folder.join(name);
+            let Some(target) = checkpoint.and_then(|checkpoint| checkpoint.path().file_name())
+            else {
+                // One that leads to a checkpoint which is no more.
+                return match place.is_symlink() {
+                    true => fs::remove_file(&place).at(&place),
+                    false => Ok(()),
+                };
+            };
             let aside = self.folder.join(format!("{TEMPORARY}{name}"));
             if aside.is_symlink() {
                 fs::remove_file(&aside).at(&aside)?;
             }
             std::os::unix::fs::symlink(target, &aside).at(&aside)?;
-            let place = self.folder.join(name);
             fs::rename(&aside, &place).at(&place)?;
         }
         #[cfg(not(unix))]
-        let _ = (name, target);
+        let _ = (name, checkpoint);
         Ok(())
     }
 

@@ -18,12 +18,15 @@ pub struct HistoryFile {
 }
 
 impl HistoryFile {
-    /// Opens a history to append to it, and makes it if there is none.
+    /// Opens a history to append to it, and makes it and its folder if there is none.
     ///
     /// # Errors
     /// When the file can't be opened, or when a line other than the last is not a record.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).at(folder)?;
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -168,7 +168,9 @@ impl Recipe {
     /// and callbacks are still to be added.
     ///
     /// # Errors
-    /// When a setting is out of range, or names parameters that are not there.
+    /// When a setting is out of range, or names parameters that are not there; when the [`groups`](Self::groups) freeze
+    /// parameters that the network was built without [`Parameters::freeze`] for: their gradients would be computed for
+    /// nothing, and be part of the norm that is bounded.
     pub fn trainer<'a>(
         &self,
         model: &'a dyn SegmentationModel,
@@ -176,6 +178,7 @@ impl Recipe {
         batches_per_epoch: usize,
     ) -> Result<Trainer<'a>> {
         self.validate()?;
+        self.check_frozen(parameters)?;
         let steps = self.trainer.steps(batches_per_epoch);
         let optimizer = self.optimizer.build(parameters.trainable(), &self.groups)?;
         Trainer::new(
@@ -185,6 +188,17 @@ impl Recipe {
             optimizer,
             self.schedule.schedule(steps)?,
             self.trainer.clone(),
+        )
+    }
+
+    fn check_frozen(&self, parameters: &Parameters) -> Result<()> {
+        let mut names = parameters.trainable().into_iter().map(|(name, _)| name);
+        let found = names.find(|name| self.groups.freezes(name) && !parameters.is_frozen(name));
+        check(
+            "a parameter that the groups freeze and gradients lead to",
+            &found.as_deref().unwrap_or_default(),
+            found.is_none(),
+            "none: call Parameters::freeze with ParameterGroups::freezes before the network is built",
         )
     }
 }

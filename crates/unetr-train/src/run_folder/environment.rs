@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, files};
+use crate::{Result, date, files};
 
 /// The machine and the program of a run: what its speed depends on.
 ///
@@ -64,7 +64,7 @@ impl Environment {
     /// The threads are those of Rayon's global pool, which is made now if it wasn't yet.
     pub fn collect(device: impl Into<String>) -> Self {
         Self {
-            date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            date: date::rfc3339(SystemTime::now()),
             device: device.into(),
             cpu: cpu(),
             instruction_sets: instruction_sets(),

@@ -1,5 +1,9 @@
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use crate::{Result, files};
+
 /// The folder of a training run, and what its files are called.
 ///
 /// ```text
@@ -39,6 +43,28 @@ impl RunFolder {
     /// The file of everything the run is made of.
     pub fn config(&self) -> PathBuf {
         self.path.join("config.json")
+    }
+
+    /// Writes what the run is made of as a whole, as JSON: who reads meanwhile finds what was there, or this.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// use unetr_train::{Recipe, RunFolder};
+    ///
+    /// let run = RunFolder::new(folder);
+    /// run.write_config(&Recipe::small())?;
+    /// assert!(run.config().is_file());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_config(&self, config: &impl Serialize) -> Result<()> {
+        files::write_json(&self.config(), config)
     }
 
     /// The file of the machine and the program, an [`Environment`](crate::Environment).

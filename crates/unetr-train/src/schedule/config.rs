@@ -215,6 +215,17 @@ impl ScheduleConfig {
         })
     }
 
+    /// The highest learning rate.
+    pub fn peak(&self) -> f64 {
+        match *self {
+            Self::Constant { peak, .. }
+            | Self::Linear { peak, .. }
+            | Self::Cosine { peak, .. }
+            | Self::Polynomial { peak, .. }
+            | Self::OneCycle { peak, .. } => peak,
+        }
+    }
+
     /// The same with another highest learning rate.
     #[must_use]
     pub fn with_peak(mut self, lr: f64) -> Self {

@@ -31,7 +31,8 @@ pub struct TrainerConfig {
     /// have fewer.
     pub accumulate: u64,
     /// Scales gradients down to this norm where that of all together is greater (Pascanu et al.
-    /// 2013, <https://arxiv.org/abs/1211.5063>); none by default.
+    /// 2013, <https://arxiv.org/abs/1211.5063>); none by default. An infinite bound changes nothing and has the norm
+    /// measured, for progress and history.
     pub clip_norm: Option<f64>,
     /// Bounds every number of every gradient to this absolute value, before the norm; none by
     /// default.

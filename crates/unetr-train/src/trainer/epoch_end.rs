@@ -10,6 +10,7 @@ use super::callback::Callback;
 use super::evaluate::evaluate;
 use super::fit::Run;
 use super::state::RunState;
+use crate::checkpoint::BackgroundSaver;
 use crate::{Error, Evaluation, Record, Result, Split};
 
 impl Trainer<'_> {
@@ -38,7 +39,7 @@ impl Trainer<'_> {
                 Some(ema) => ema.with_averages(|| self.evaluate(record))?,
                 None => self.evaluate(record)?,
             };
-            self.note_progress(&mut run.state, &record)?;
+            self.note_progress(&mut run.state, &record);
         }
         record.seconds = started.elapsed().as_secs_f64();
         self.each_callback(|callback| callback.on_epoch(&record));
@@ -50,8 +51,13 @@ impl Trainer<'_> {
         if evaluates || keeps {
             self.save(run, Some(&record))?;
         }
+        let missing = if evaluates {
+            self.check_metrics(&record)
+        } else {
+            Ok(())
+        };
         self.history.push(record);
-        Ok(())
+        missing
     }
 
     fn evaluate(&mut self, mut record: Record) -> Result<Record> {
@@ -79,24 +85,46 @@ impl Trainer<'_> {
         Ok(record)
     }
 
+    /// Checks that an evaluation gave what the run goes by. A split that is not evaluated has no best checkpoint, and
+    /// no error.
+    fn check_metrics(&self, record: &Record) -> Result<()> {
+        let metrics = record.flat_metrics();
+        let evaluated = |split| self.evaluations.iter().any(|&(other, _)| other == split);
+        let foreseen = |metric: &str| {
+            let named = metric.split_once('/').map_or(metric, |(split, _)| split);
+            let mut splits = [Split::Train, Split::Validation, Split::Test].into_iter();
+            let split = splits.find(|split| split.to_string() == named);
+            split.is_none_or(evaluated)
+        };
+        let best = self.checkpoints.as_ref().and_then(BackgroundSaver::metric);
+        let best = best.filter(|metric| foreseen(metric));
+        let stopping = self.config.early_stopping.as_ref();
+        let stopping = stopping.map(|stopping| stopping.metric.as_str());
+        let named = [
+            ("metric of the checkpoints", best),
+            ("early_stopping.metric", stopping),
+        ];
+        for (what, metric) in named {
+            let missing = metric.filter(|&metric| !metrics.contains_key(metric));
+            if let Some(metric) = missing {
+                let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+                return Err(Error::Setting {
+                    what: what.to_owned(),
+                    found: format!("{metric:?}, evaluations give {}", names.join(", ")),
+                    expected: "one of these",
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Compares an evaluation with the best one before.
-    fn note_progress(&self, state: &mut RunState, record: &Record) -> Result<()> {
+    fn note_progress(&self, state: &mut RunState, record: &Record) {
         let Some(stopping) = &self.config.early_stopping else {
-            return Ok(());
+            return;
         };
         let metrics = record.flat_metrics();
-        let Some(&value) = metrics.get(&stopping.metric) else {
-            let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
-            return Err(Error::Setting {
-                what: "early_stopping.metric".to_owned(),
-                found: format!(
-                    "{:?}, evaluations give {}",
-                    stopping.metric,
-                    names.join(", ")
-                ),
-                expected: "one of these",
-            });
-        };
+        let value = metrics.get(&stopping.metric).copied().unwrap_or(f64::NAN);
         let patience = &mut state.patience;
         let improves = |best| stopping.objective.improves(value, best, stopping.min_delta);
         if patience.best.is_none_or(improves) && !value.is_nan() {
@@ -104,7 +132,6 @@ impl Trainer<'_> {
         } else {
             patience.evaluations += 1;
         }
-        Ok(())
     }
 
     pub(super) fn is_patient(&self, state: &RunState) -> bool {

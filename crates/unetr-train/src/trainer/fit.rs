@@ -36,8 +36,10 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When a sample cannot be read, the loss is not finite, a checkpoint cannot be written, the
     /// checkpoint to resume from belongs to another run or cannot be read, another process writes to its folder, or
-    /// there is a run already and this one does not [`resume`](Self::resume) it. Checkpoints are then as they were, and where a sample cannot be read, one of the last update
-    /// has been added. A loss is looked at before its update where it is read (see
+    /// there is a run already and this one does not [`resume`](Self::resume) it. Checkpoints are then as they were, and
+    /// where a sample cannot be read, one of the last update has been added. The first evaluation ends the run, once its
+    /// checkpoint is written, where it does not give the metric of the [`Retention`](crate::Retention) or of
+    /// [`EarlyStopping`](crate::EarlyStopping). A loss is looked at before its update where it is read (see
     /// [`TrainerConfig::log_every`](crate::TrainerConfig::log_every)): if each is, one that is not finite
     /// leaves parameters and optimiser as they were before that update, up to running statistics of
     /// batch normalisation; if not, updates since the last reading are made.
@@ -128,6 +130,12 @@ impl<'a> Trainer<'a> {
                 state = RunState { run, ..saved };
             }
             checkpoints.rewind(state.step)?;
+            if self.optimizer.state()?.is_none() {
+                log::warn!(
+                    "{} does not show its state, which no checkpoint has: a run that is resumed goes on with a fresh one",
+                    self.optimizer.describe()
+                );
+            }
         }
         if let Some(file) = &mut self.history_file {
             if self.resume == Resume::Never && file.history().last().is_some() {
@@ -153,6 +161,8 @@ impl<'a> Trainer<'a> {
     fn settings(&self, train: &DataLoader) -> Result<Value> {
         let mut loader = json(train.config())?;
         loader["batches"] = train.batches_per_epoch().into();
+        loader["samples"] = train.samples().to_string().into();
+        loader["transforms"] = train.transforms().into();
         let files = self.attachments.iter().cloned();
         Ok(json!({
             "trainer": json(&self.config)?,

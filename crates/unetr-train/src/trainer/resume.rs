@@ -67,12 +67,8 @@ pub(super) fn restore(
     if let Some(ema) = ema {
         ema.restore(&checkpoint.tensors(MODEL, device)?)?;
     }
-    if optimizer.state()?.is_some() {
-        return optimizer.restore(&checkpoint.tensors(OPTIMIZER, device)?);
+    match optimizer.state()? {
+        Some(_) => optimizer.restore(&checkpoint.tensors(OPTIMIZER, device)?),
+        None => Ok(()),
     }
-    log::warn!(
-        "{} does not show its state and starts anew",
-        optimizer.describe()
-    );
-    Ok(())
 }

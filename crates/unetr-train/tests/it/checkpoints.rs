@@ -266,6 +266,22 @@ fn a_step_is_replaced_and_a_run_rewound() {
     assert_eq!(names(folder.path()), ["step-0000010", "step-0000020"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_name_leads_to_a_checkpoint_or_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let mut checkpoints = open(folder.path(), 1, Objective::Max);
+    save(&mut checkpoints, 10, f64::NAN);
+    assert!(place("last").exists() && !place("best").is_symlink());
+    save(&mut checkpoints, 20, 0.5);
+    assert!(place("best").join("model.bin").exists());
+    checkpoints.rewind(10).unwrap();
+    for name in ["best", "last"] {
+        assert!(!place(name).is_symlink(), "{name}");
+    }
+}
+
 #[test]
 fn damaged_and_foreign_checkpoints_are_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -15,7 +15,8 @@ fn record(epoch: u64) -> Record {
 #[test]
 fn records_are_lines_that_are_read_back() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("history.jsonl");
+    // The folder is made too.
+    let path = folder.path().join("run/history.jsonl");
     let mut file = HistoryFile::open(&path).unwrap();
     file.append(record(1)).unwrap();
     file.append(record(2)).unwrap();

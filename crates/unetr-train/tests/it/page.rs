@@ -251,17 +251,85 @@ fn scores_and_counts_of_the_classes_are_those_of_the_matrix() {
         // 3 of 4 pixels of the pet are right, the other is taken for background.
         assert_eq!(
             row(0, 0),
-            ["pet", "0.750", "0.857", "1.000", "0.750", "50.0 %"]
+            ["pet", "0.750", "0.857", "1.000", "0.750", "0.750", "50.0 %"]
         );
         assert_eq!(
             row(0, 1),
-            ["background", "0.800", "0.889", "0.800", "1.000", "50.0 %"]
+            [
+                "background",
+                "0.800",
+                "0.889",
+                "0.800",
+                "1.000",
+                "0.800",
+                "50.0 %"
+            ]
         );
         assert_eq!(row(1, 0), ["pet", "75.0 %", "25.0 %"]);
         let cells = elements(elements(root, "tbody")[1], "td");
         assert_eq!(
             cells[1].attribute("title"),
             Some("1 pixels of pet predicted as background")
+        );
+    });
+}
+
+#[test]
+fn what_others_measure_has_its_own_columns_and_rows() {
+    let (_folder, run) = whole();
+    let mut metrics = MetricSet::new(["pet", "background", "boundary"])
+        .and_then(|metrics| metrics.with_mean_without(["boundary"]))
+        .and_then(|metrics| metrics.with_group("foreground", ["pet", "boundary"]))
+        .and_then(|metrics| metrics.with_boundary_iou(0.02))
+        .unwrap();
+    let truth: Vec<u8> = (0..64).map(|pixel| [0, 2, 1, 1][pixel % 8 / 2]).collect();
+    let labels = Tensor::from_vec(truth.clone(), (1, 8, 8), &Device::Cpu).unwrap();
+    let class = |class: u8| {
+        truth
+            .iter()
+            .map(move |&label| f32::from(u8::from(label == class)))
+    };
+    let logits: Vec<f32> = (0..3).flat_map(class).collect();
+    let logits = Tensor::from_vec(logits, (1, 3, 8, 8), &Device::Cpu).unwrap();
+    metrics.update(&logits, &labels).unwrap();
+    Evaluation::new(3, 165, Split::Validation, &metrics)
+        .write(run.evaluation())
+        .unwrap();
+    parse(&html(&[run.path()]), |root| {
+        let table = elements(root, "table")[0];
+        let rows: Vec<Vec<String>> = elements(table, "tr")
+            .into_iter()
+            .map(|row| row.children().map(text).collect())
+            .collect();
+        let columns = [
+            "Class",
+            "IoU",
+            "Dice",
+            "Precision",
+            "Recall",
+            "IoU per photo",
+            "Boundary IoU",
+            "Pixels",
+        ];
+        assert_eq!(rows[0], columns);
+        assert_eq!(rows[3][0], "boundary");
+        assert_eq!(rows[3][6..], ["1.000", "25.0 %"]);
+        let one = "1.000";
+        let foreground = [
+            "foreground  against the rest",
+            one,
+            one,
+            one,
+            one,
+            one,
+            "–",
+            "",
+        ];
+        assert_eq!(rows[4], foreground);
+        assert_eq!(rows[5], ["Mean", one, one, one, one, one, one, ""]);
+        assert_eq!(
+            rows[6],
+            ["Mean without boundary", one, "", "", "", "", "", ""]
         );
     });
 }

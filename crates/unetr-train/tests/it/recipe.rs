@@ -1,4 +1,6 @@
-use unetr_train::{Error, OptimizerConfig, Recipe, Schedule, SumLoss};
+use candle_core::{DType, Device};
+use unetr_model::{Parameters, Unetr, UnetrConfig};
+use unetr_train::{Error, GroupRule, OptimizerConfig, ParameterGroups, Recipe, Schedule, SumLoss};
 
 #[test]
 fn the_tutorials_is_the_tutorials() {
@@ -39,6 +41,22 @@ fn files_hold_recipes() {
             "{error}"
         );
     }
+    for (text, parts) in [
+        (
+            r#"{"trainer": {"ema": {"dekay": 0.9}}}"#,
+            ["trainer.ema", "dekay"],
+        ),
+        (
+            r#"{"optimizer": {"kind": "adamm"}}"#,
+            ["optimizer", "adamm"],
+        ),
+        (r#"{"batch_size": 8"#, ["recipe.json", "EOF"]),
+    ] {
+        std::fs::write(&json, text).unwrap();
+        let error = Recipe::read(&json).unwrap_err().to_string();
+        assert!(error.contains("recipe.json"), "{error}");
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
     let error = Recipe::read(folder.path().join("none.toml")).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
 }
@@ -65,6 +83,28 @@ fn what_is_wrong_is_named_by_its_key() {
         let message = error.to_string();
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
+}
+
+#[test]
+fn a_network_that_was_built_before_it_was_frozen_is_refused() {
+    let groups = ParameterGroups::default().rule(GroupRule::new("vit.*").frozen());
+    let recipe = Recipe {
+        groups: groups.clone(),
+        ..Recipe::small()
+    };
+    let parameters = Parameters::new(1, DType::F32, &Device::Cpu);
+    let model = Unetr::new(&UnetrConfig::tiny(), parameters.var_builder()).unwrap();
+    let error = recipe.trainer(&model, &parameters, 4).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("vit.") && error.contains("Parameters::freeze"),
+        "{error}"
+    );
+
+    let parameters = Parameters::new(1, DType::F32, &Device::Cpu);
+    parameters.freeze(move |name| groups.freezes(name));
+    let model = Unetr::new(&UnetrConfig::tiny(), parameters.var_builder()).unwrap();
+    recipe.trainer(&model, &parameters, 4).unwrap();
 }
 
 #[test]

@@ -13,9 +13,9 @@ use unetr_data::{
 use unetr_metrics::MetricSet;
 use unetr_model::{Parameters, Unetr, UnetrConfig};
 use unetr_train::{
-    Adam, AdamConfig, Callback, Checkpoints, EarlyStopping, EmaConfig, Error, HistoryFile, Loss,
-    LossValue, Objective, Outcome, Plan, Record, Retention, Schedule, Split, StepReport,
-    StopSignal, SumLoss, Trainer, TrainerConfig,
+    Adam, AdamConfig, Callback, Checkpoint, Checkpoints, EarlyStopping, EmaConfig, Error,
+    HistoryFile, Loss, LossValue, Objective, Outcome, Plan, Record, Retention, Schedule, Split,
+    StepReport, StopSignal, SumLoss, Trainer, TrainerConfig,
 };
 
 pub const SIZE: u32 = 32;
@@ -347,8 +347,14 @@ fn a_run_of_another_seed_is_not_resumed() {
 }
 
 /// NaN at its `n`th computation, counted from 1.
-#[derive(Debug)]
 struct NanAt(u64, AtomicU64);
+
+impl std::fmt::Debug for NanAt {
+    /// The same for all, as a run knows its loss by this.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NanAt")
+    }
+}
 
 impl Loss for NanAt {
     fn compute(&self, logits: &Tensor, labels: &Tensor) -> candle_core::Result<LossValue> {
@@ -399,6 +405,143 @@ fn a_loss_that_is_not_finite_ends_the_run() {
             .fit(&two_updates.train)
             .unwrap();
         assert_eq!(setup.values() == two_updates.values(), log_every == 1);
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_costs_no_checkpoint() {
+    let whole = Setup::new(1);
+    whole
+        .trainer(SumLoss::tutorial(), epochs(2))
+        .fit(&whole.train)
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let first = Setup::new(1);
+    let retention = Retention::best(1, "validation/mean_iou", Objective::Max);
+    let open = || Checkpoints::open(folder.path(), retention.clone()).unwrap();
+    // After the evaluation of the first epoch, whose batches have losses too.
+    let evaluated = first.validation.batches_per_epoch() as u64;
+    let loss = NanAt(BATCHES + evaluated + 2, AtomicU64::new(0));
+    let mut trainer = first.trainer(loss, epochs(2)).checkpoints(open());
+    let error = trainer.fit(&first.train).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { step: 6, .. }), "{error}");
+    drop(trainer);
+    let saved = open();
+    assert_eq!(saved.list().len(), 1);
+    assert_eq!(saved.best().unwrap().step(), BATCHES);
+
+    // Where it was a fault of the machine, the run goes on as if nothing had been.
+    let second = Setup::new(2);
+    let loss = NanAt(0, AtomicU64::new(0));
+    let mut trainer = second.trainer(loss, epochs(2)).checkpoints(saved).resume();
+    trainer.fit(&second.train).unwrap();
+    assert!(second.values() == whole.values());
+}
+
+#[test]
+fn checkpoints_are_written_whenever_minutes_have_passed() {
+    for (minutes, expected) in [(1e-9, vec![1, 2, 3, 4]), (60., vec![4])] {
+        let folder = tempfile::tempdir().unwrap();
+        let setup = Setup::new(1);
+        let config = TrainerConfig {
+            save_every_minutes: Some(minutes),
+            ..epochs(1)
+        };
+        let retention = Retention::default().last(10);
+        let mut trainer = setup
+            .trainer(SumLoss::tutorial(), config)
+            .checkpoints(Checkpoints::open(folder.path(), retention).unwrap());
+        trainer.fit(&setup.train).unwrap();
+        let saved = trainer.saved().unwrap().list().iter();
+        assert_eq!(saved.map(Checkpoint::step).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_metric_that_no_evaluation_gives_is_named() {
+    let setup = Setup::new(1);
+    for (metric, found) in [
+        ("validation/mean_uio", false),
+        ("valdation/mean_iou", false),
+        ("mean_iou", false),
+        ("validation/iou/square", true),
+        // The tests are not evaluated: there is no best, and nothing wrong.
+        ("test/mean_iou", true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let retention = Retention::best(1, metric, Objective::Max);
+        let checkpoints = Checkpoints::open(folder.path(), retention).unwrap();
+        let mut trainer = setup
+            .trainer(SumLoss::tutorial(), epochs(1))
+            .checkpoints(checkpoints);
+        let ended = trainer.fit(&setup.train);
+        assert_eq!(ended.is_ok(), found, "{metric}");
+        if let Err(error) = ended {
+            let error = error.to_string();
+            assert!(
+                error.contains(metric) && error.contains("validation/mean_iou,"),
+                "{error}"
+            );
+        }
+        // What was trained until then is there.
+        assert_eq!(trainer.saved().unwrap().last().unwrap().step(), BATCHES);
+    }
+}
+
+#[test]
+fn a_run_of_other_data_or_transforms_is_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(1);
+    let config = TrainerConfig {
+        max_steps: Some(1),
+        ..epochs(1)
+    };
+    let run = || setup.recorded(folder.path(), config.clone());
+    run().fit(&setup.train).unwrap();
+
+    let loader = DataLoaderConfig {
+        workers: 1,
+        ..DataLoaderConfig::train(2)
+    };
+    let flip = || Compose::default().then(HorizontalFlip::default());
+    let normalized = flip().then(Normalize::default());
+    let names = Renamed;
+    for (other, key) in [
+        (
+            DataLoader::new(Squares, flip(), loader.clone()),
+            "loader.transforms",
+        ),
+        (
+            DataLoader::new(names, normalized.clone(), loader.clone()),
+            "loader.samples",
+        ),
+    ] {
+        let error = run().resume().fit(&other.unwrap()).unwrap_err();
+        let Error::Resume { differences, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(differences.len(), 1, "{error}");
+        assert!(differences[0].starts_with(key), "{error}");
+    }
+    // Where batches are normalised makes no other run.
+    let later = DataLoader::normalizing_later(Squares, normalized, loader).unwrap();
+    run().resume().fit(&later).unwrap();
+}
+
+/// As many squares under other names.
+struct Renamed;
+
+impl Dataset for Renamed {
+    fn len(&self) -> usize {
+        Squares.len()
+    }
+
+    fn get(&self, index: usize) -> unetr_data::Result<Sample> {
+        Squares.get(index)
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("another {index}")
     }
 }
 

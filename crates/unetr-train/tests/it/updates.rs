@@ -8,7 +8,8 @@ use unetr_data::{Compose, DataLoader, DataLoaderConfig, Normalize};
 use unetr_model::{Precision, UnetrConfig};
 use unetr_train::{
     Adam, AdamConfig, Callback, CrossEntropy, EarlyStopping, EmaConfig, Error, Loss, LossValue,
-    Outcome, Record, Schedule, Split, StepReport, SumLoss, Trainer, TrainerConfig,
+    OptimizerConfig, Outcome, ParameterGroups, Record, Schedule, SgdConfig, Split, StepReport,
+    SumLoss, Trainer, TrainerConfig,
 };
 
 use crate::trainer::{BATCHES, Setup, Squares, epochs};
@@ -143,10 +144,66 @@ fn gradients_are_bounded() {
     let (bounded, bounded_notes) = epoch(2, config(Some(0.1 * norm), None));
     assert_eq!(bounded_notes[0].0, norm);
     assert!(bounded.values() != free.values());
+    // So has an infinite one, which has the norm measured.
+    let (measured, measured_notes) = epoch(2, config(Some(f64::INFINITY), None));
+    assert!(measured.values() == setup.values());
+    assert_eq!(measured_notes[0].0, norm);
     // Bounded numbers have the norm of what is left of them.
     let (_, small_notes) = epoch(2, config(None, Some(1e-6)));
     let count = free.parameters.count() as f64;
     assert!(small_notes[0].0 <= 1e-6 * count.sqrt() && small_notes[0].0 > 0.);
+}
+
+/// Steps in proportion to the gradients show the norm that is left, and that their direction is the same.
+#[test]
+fn a_bound_on_the_norm_is_exact() {
+    let update = |clip_norm| {
+        let setup = Setup::without_dropout(1);
+        let before = setup.values();
+        let sgd = OptimizerConfig::Sgd(SgdConfig::default());
+        let sgd = sgd.build(setup.parameters.trainable(), &ParameterGroups::default());
+        let config = TrainerConfig {
+            clip_norm: Some(clip_norm),
+            max_steps: Some(1),
+            ..epochs(1)
+        };
+        let report = RefCell::new(None);
+        let (model, parameters) = (&setup.model, &setup.parameters);
+        let (loss, schedule) = (CrossEntropy::default(), Schedule::Constant { lr: 1. });
+        let mut trainer = Trainer::new(model, parameters, loss, sgd.unwrap(), schedule, config)
+            .unwrap()
+            .callback(Last(&report));
+        trainer.fit(&setup.train).unwrap();
+        drop(trainer);
+        let pairs = before.into_iter().zip(setup.values());
+        let moved = pairs.flat_map(|((_, a), (_, b))| {
+            let differences = a.into_iter().zip(b);
+            differences
+                .map(|(a, b)| f64::from(a) - f64::from(b))
+                .collect::<Vec<_>>()
+        });
+        (
+            report.take().unwrap().gradient_norm.unwrap(),
+            moved.collect::<Vec<f64>>(),
+        )
+    };
+    let length = |moved: &[f64]| moved.iter().map(|step| step * step).sum::<f64>().sqrt();
+    let (norm, free) = update(f64::INFINITY);
+    assert!(
+        (length(&free) / norm - 1.).abs() < 1e-4,
+        "{} {norm}",
+        length(&free)
+    );
+    let bound = 0.25 * norm;
+    let (same, bounded) = update(bound);
+    assert_eq!(same, norm);
+    assert!(
+        (length(&bounded) / bound - 1.).abs() < 1e-4,
+        "{} {bound}",
+        length(&bounded)
+    );
+    let product: f64 = free.iter().zip(&bounded).map(|(a, b)| a * b).sum();
+    assert!(product > 0.9999 * length(&free) * length(&bounded));
 }
 
 #[test]

@@ -43,52 +43,99 @@ fn of(evaluation: &Evaluation, classes: Option<&Classes>) -> Markup {
     }
 }
 
-/// A row for each class.
+/// What is measured of a class, and of classes taken together: the beginning of the score's name, and its title.
+const COLUMNS: [(&str, &str); 6] = [
+    ("iou", "IoU"),
+    ("dice", "Dice"),
+    ("precision", "Precision"),
+    ("recall", "Recall"),
+    ("iou_imagewise", "IoU per photo"),
+    ("boundary_iou", "Boundary IoU"),
+];
+
+/// The beginning of the names of means over some classes.
+const MEAN_WITHOUT: &str = "mean_iou_without/";
+
+/// A row for each class, for classes taken together, and for means.
 fn scores(evaluation: &Evaluation, classes: Option<&Classes>) -> Markup {
     let (matrix, absent) = (&evaluation.confusion_matrix, evaluation.absent_class());
-    let columns = [
-        matrix.iou(absent),
-        matrix.dice(absent),
-        matrix.precision(absent),
-        matrix.recall(absent),
-    ];
-    let means = [
-        matrix.mean_iou(absent),
-        matrix.mean_dice(absent),
-        matrix.mean_precision(absent),
-        matrix.mean_recall(absent),
-    ];
+    let scores = &evaluation.scores;
+    let of = |column: &str, name: &str| scores.get(&format!("{column}/{name}")).copied();
+    let mean = |column: &str| match column {
+        "precision" => Some(matrix.mean_precision(absent)),
+        "recall" => Some(matrix.mean_recall(absent)),
+        column => scores.get(&format!("mean_{column}")).copied(),
+    };
+    let names = &evaluation.class_names;
+    let measured = |column: &str| scores.keys().any(|name| starts_with(name, column));
+    let columns = COLUMNS.iter().filter(|(column, _)| measured(column));
+    let columns: Vec<(&str, &str)> = columns.copied().collect();
+    let together = scores.keys().filter_map(|name| name.strip_prefix("iou/"));
+    let together = together.filter(|name| !names.iter().any(|class| class == name));
+    let without = scores
+        .iter()
+        .filter_map(|(name, mean)| Some((name.strip_prefix(MEAN_WITHOUT)?, *mean)));
     html! {
         div.scroll tabindex="0" role="region" aria-label="Scores of the classes" {
             table.numbers {
                 caption { "Scores" }
                 thead { tr {
                     th scope="col" { "Class" }
-                    @for name in ["IoU", "Dice", "Precision", "Recall", "Pixels"] { th scope="col" { (name) } }
+                    @for (_, title) in &columns { th scope="col" { (title) } }
+                    th scope="col" { "Pixels" }
                 } }
                 tbody {
-                    @for (class, name) in evaluation.class_names.iter().enumerate() {
+                    @for (class, name) in names.iter().enumerate() {
                         tr {
                             th scope="row" { (swatch(classes, class)) (name) }
-                            @for (column, scores) in columns.iter().enumerate() {
-                                @let score = scores[class];
-                                td class=(if column == 0 { "bar" } else { "plain" })
-                                    style={ "--v:" (score.unwrap_or(0.0)) } {
-                                    (score.map_or_else(|| "–".to_owned(), numbers::score))
-                                }
-                            }
+                            @for &(column, _) in &columns { (cell(column, of(column, name))) }
                             td { (numbers::percent(truths(matrix, class) as f64 / matrix.pixels().max(1) as f64)) }
                         }
                     }
+                    @for name in together {
+                        tr {
+                            th scope="row" { (name) " " small { "against the rest" } }
+                            @for &(column, _) in &columns { (cell(column, of(column, name))) }
+                            td {}
+                        }
+                    }
                 }
-                tfoot { tr {
-                    th scope="row" { "Mean" }
-                    @for mean in means { td { (numbers::score(mean)) } }
-                    td {}
-                } }
+                tfoot {
+                    tr {
+                        th scope="row" { "Mean" }
+                        @for &(column, _) in &columns { td { (text(mean(column))) } }
+                        td {}
+                    }
+                    @for (classes, mean) in without {
+                        tr {
+                            th scope="row" { "Mean without " (classes) }
+                            @for &(column, _) in &columns { td { @if column == "iou" { (numbers::score(mean)) } } }
+                            td {}
+                        }
+                    }
+                }
             }
         }
     }
+}
+
+/// Whether a score is one of this column.
+fn starts_with(name: &str, column: &str) -> bool {
+    name.split_once('/')
+        .is_some_and(|(start, _)| start == column)
+}
+
+/// A score, the first column's with a bar.
+fn cell(column: &str, score: Option<f64>) -> Markup {
+    html! {
+        td class=(if column == "iou" { "bar" } else { "plain" }) style={ "--v:" (score.unwrap_or(0.0)) } {
+            (text(score))
+        }
+    }
+}
+
+fn text(score: Option<f64>) -> String {
+    score.map_or_else(|| "–".to_owned(), numbers::score)
 }
 
 /// The whole matrix, every row divided by its pixels.

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::run::{self, Run};
 use super::{classes, curves, machine, pictures, settings, summary};
-use crate::{Error, Result, files};
+use crate::{Error, Result, date, files};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -95,7 +95,7 @@ impl Report {
                         (machine::section(&self.runs))
                     }
                     footer {
-                        "Made " (humantime::format_rfc3339_seconds(self.read)) " by unetr-train " (env!("CARGO_PKG_VERSION"))
+                        "Made " (date::rfc3339(self.read)) " by unetr-train " (env!("CARGO_PKG_VERSION"))
                     }
                 }
             }
