@@ -234,6 +234,14 @@ fn by_hand(urls: &[String]) -> String {
 }
 
 impl Error {
+    /// What the operating system says of a path.
+    pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// The error as one about what is in a file.
     pub(crate) fn in_file(self, path: &Path) -> Self {
         Self::File {
@@ -250,10 +258,7 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for std::io::Result<T> {
     fn at(self, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io {
-            path: path.to_owned(),
-            source,
-        })
+        self.map_err(Error::io(path))
     }
 }
 

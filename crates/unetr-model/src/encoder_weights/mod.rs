@@ -17,12 +17,12 @@ use unetr_ops::Gelu;
 
 use crate::config::{check_held, layers};
 use crate::hub::Hub;
-use crate::{Error, Parameters, PatchProjection, UnetrConfig};
+use crate::{Error, LoadReport, Parameters, PatchProjection, ShapeMismatch, UnetrConfig};
 use found::Found;
 use names::Scheme;
 use positions::Table;
 pub use report::EncoderReport;
-use settings::Settings;
+use settings::{Settings, config_beside};
 pub use statistics::PixelStatistics;
 
 const POSITIONS: &str = "vit.patch_embedding.position_embeddings";
@@ -105,6 +105,7 @@ impl EncoderWeights {
             ));
         };
         let found = Found::new(file, scheme)?;
+        let config = config_beside(path)?;
         Ok(Self {
             path: path.to_owned(),
             scheme,
@@ -112,8 +113,8 @@ impl EncoderWeights {
             positions: Table::new(found.positions, found.prefix)?,
             tensors: found.tensors,
             left_out: found.left_out,
-            settings: Settings::beside(path)?,
-            statistics: statistics::of_file(path),
+            settings: Settings::of_json(&config)?,
+            statistics: statistics::of_file(path, &config),
         })
     }
 
@@ -236,43 +237,55 @@ impl EncoderWeights {
             let kernels = patches::resample(&self.tensors[PATCHES], cfg.patch_size)?;
             tensors.insert(PATCHES.to_owned(), kernels);
         }
-        let (mut loaded, mut kept) = (0, Vec::new());
-        for (name, var) in parameters.variables() {
-            if !name.starts_with("vit.") {
-                continue;
-            }
-            match tensors.get(&name) {
-                Some(tensor) if tensor.shape() == var.shape() => loaded += 1,
-                _ if fit == Fit::Matching => kept.push(name),
-                None if name.starts_with(LAST_NORM) => kept.push(name),
-                None => return Err(Error::MissingParameter { name }),
-                Some(tensor) => {
-                    let (found, expected) = (tensor.dims().to_vec(), var.dims().to_vec());
-                    return Err(Error::ParameterShape {
-                        name,
-                        found,
-                        expected,
-                    });
-                }
-            }
+        let mut encoder = parameters.variables();
+        encoder.retain(|(name, _)| name.starts_with("vit."));
+        let mut report = LoadReport::compare(&encoder, &tensors);
+        if fit == Fit::Whole {
+            self.check_whole(&report, parameters)?;
         }
-        if let Some(name) = self.misplaced(parameters).filter(|_| fit == Fit::Whole) {
-            return Err(Error::Encoder(format!(
-                "the network has no {name}, which changes what its block computes; `config` gives a network that fits"
-            )));
-        }
-        let mut left_out = parameters.assign(&tensors)?.unexpected;
-        left_out.extend_from_slice(&self.left_out);
-        left_out.sort_unstable();
+        parameters.assign(&tensors)?;
+        let mismatched = report.mismatched.into_iter();
+        let mut kept = report.missing;
+        kept.extend(mismatched.map(|parameter| parameter.name));
+        kept.sort_unstable();
+        report.unexpected.extend_from_slice(&self.left_out);
+        report.unexpected.sort_unstable();
         Ok(EncoderReport {
-            loaded,
+            loaded: report.loaded,
             kept,
-            left_out,
+            left_out: report.unexpected,
             side: self.positions.side(),
             grid,
             patch_side: self.patch_side,
             patch_size: cfg.patch_size,
         })
+    }
+
+    /// Checks that the file has an encoder whole, and nothing that the network's blocks lack.
+    fn check_whole(&self, report: &LoadReport, parameters: &Parameters) -> Result<(), Error> {
+        let mut missing = report.missing.iter();
+        if let Some(name) = missing.find(|name| !name.starts_with(LAST_NORM)) {
+            let name = name.clone();
+            return Err(Error::MissingParameter { name });
+        }
+        if let Some(ShapeMismatch {
+            name,
+            found,
+            expected,
+        }) = report.mismatched.first().cloned()
+        {
+            return Err(Error::ParameterShape {
+                name,
+                found,
+                expected,
+            });
+        }
+        match self.misplaced(parameters) {
+            Some(name) => Err(Error::Encoder(format!(
+                "the network has no {name}, which changes what its block computes; `config` gives a network that fits"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// A parameter of the file's in a block or norm that the network has, which has no such parameter there.

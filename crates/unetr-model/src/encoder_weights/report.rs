@@ -1,12 +1,14 @@
 use std::fmt;
 
+use crate::parameters::first_of;
+
 /// What became of the weights of an encoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncoderReport {
     /// Parameters that were set.
     pub loaded: usize,
-    /// Parameters of the encoder that kept their values: those of the last norm, where the file's network has none because
+    /// Parameters of the encoder that kept their values, sorted: those of the last norm, where the file's network has none because
     /// it averages the tokens, and where [`assign_matching`](crate::EncoderWeights::assign_matching) set what fits, all
     /// that did not.
     pub kept: Vec<String>,
@@ -21,9 +23,6 @@ pub struct EncoderReport {
     /// The side of the network's patches.
     pub patch_size: usize,
 }
-
-/// The most names that are printed.
-const NAMES: usize = 8;
 
 impl fmt::Display for EncoderReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,11 +50,7 @@ impl fmt::Display for EncoderReport {
         }
         for (what, names) in [("kept", kept), ("left out", left_out)] {
             if !names.is_empty() {
-                let first = &names[..names.len().min(NAMES)];
-                write!(f, ", {what}: {}", first.join(", "))?;
-                if names.len() > NAMES {
-                    write!(f, " and {} more", names.len() - NAMES)?;
-                }
+                write!(f, ", {what}: {}", first_of(names))?;
             }
         }
         Ok(())

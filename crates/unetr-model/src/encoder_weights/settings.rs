@@ -7,8 +7,7 @@ use unetr_ops::Gelu;
 
 use crate::Error;
 
-/// What weights do not tell of the network that they are of: from `config.json` beside them, as `transformers` and timm
-/// write it.
+/// What weights do not tell of the network that they are of: from `config.json` beside them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Settings {
     /// Which tells whether they are those of these weights.
@@ -19,23 +18,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Those beside a file, none if nothing is there.
+    /// Those that `config.json` says, as `transformers` and timm write it.
     ///
     /// # Errors
-    /// When `config.json` cannot be read, or names an activation that this network has not.
-    pub(super) fn beside(weights: &Path) -> Result<Self, Error> {
-        let path = weights.with_file_name("config.json");
-        let bytes = match read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(Error::Io { path, source }),
-        };
-        let json = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::Encoder(format!("config.json beside it: {error}")))?;
-        Self::of_json(&json)
-    }
-
-    fn of_json(json: &Value) -> Result<Self, Error> {
+    /// When it names an activation that this network has not.
+    pub(super) fn of_json(json: &Value) -> Result<Self, Error> {
         let timm = json.get("model_args");
         let in_timm = |key: &str| timm.and_then(|arguments| arguments.get(key));
         let size = |value: &Value| value.as_u64().map(|size| size as usize);
@@ -52,6 +39,21 @@ impl Settings {
             layer_norm_eps: json.get("layer_norm_eps").and_then(Value::as_f64),
         })
     }
+}
+
+/// What `config.json` beside a file of weights holds; null if there is none.
+///
+/// # Errors
+/// When it cannot be read or is no JSON.
+pub(super) fn config_beside(weights: &Path) -> Result<Value, Error> {
+    let path = weights.with_file_name("config.json");
+    let bytes = match read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Value::Null),
+        Err(error) => return Err(Error::io(&path)(error)),
+    };
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Error::Encoder(format!("config.json beside it: {error}")))
 }
 
 /// By the names of both libraries.
@@ -104,9 +106,10 @@ mod tests {
     fn what_is_no_json_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let weights = folder.path().join("model.safetensors");
-        assert_eq!(Settings::beside(&weights).unwrap(), Settings::default());
+        let nothing = config_beside(&weights).unwrap();
+        assert_eq!(Settings::of_json(&nothing).unwrap(), Settings::default());
         std::fs::write(folder.path().join("config.json"), "{").unwrap();
-        let error = Settings::beside(&weights).unwrap_err().to_string();
+        let error = config_beside(&weights).unwrap_err().to_string();
         assert!(error.contains("config.json beside it: EOF"), "{error}");
     }
 }

@@ -82,15 +82,16 @@ impl fmt::Display for PixelStatistics {
     }
 }
 
-/// The statistics of the photos that a file of weights was trained on, if they are known.
-pub(super) fn of_file(weights: &Path) -> Option<PixelStatistics> {
-    let beside = |name| {
-        let text = std::fs::read(weights.with_file_name(name)).ok()?;
+/// The statistics of the photos that a file of weights was trained on, if they are known. `config` is `config.json`
+/// beside it.
+pub(super) fn of_file(weights: &Path, config: &Value) -> Option<PixelStatistics> {
+    let preprocessor = || {
+        let text = std::fs::read(weights.with_file_name("preprocessor_config.json")).ok()?;
         PixelStatistics::of_json(&serde_json::from_slice(&text).ok()?)
     };
     let named = |path: &Path| PixelStatistics::of_name(path.file_name()?.to_str()?);
-    beside("preprocessor_config.json")
-        .or_else(|| beside("config.json"))
+    preprocessor()
+        .or_else(|| PixelStatistics::of_json(config))
         .or_else(|| named(weights))
         .or_else(|| named(weights.parent()?))
         .or_else(|| named(repository(weights)?))
@@ -119,6 +120,8 @@ fn three(json: &Value) -> Option<[f32; 3]> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -162,14 +165,17 @@ mod tests {
         let folder = root.path().join("deit_small");
         std::fs::create_dir(&folder).unwrap();
         let weights = folder.join("model.safetensors");
-        assert_eq!(of_file(&weights), Some(PixelStatistics::IMAGENET));
-        let timm = r#"{"architecture": "vit", "pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}"#;
-        std::fs::write(folder.join("config.json"), timm).unwrap();
-        assert_eq!(of_file(&weights), Some(PixelStatistics::HALF));
+        assert_eq!(
+            of_file(&weights, &Value::Null),
+            Some(PixelStatistics::IMAGENET)
+        );
+        let half = json!({"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]});
+        let timm = json!({"architecture": "vit", "pretrained_cfg": half});
+        assert_eq!(of_file(&weights, &timm), Some(PixelStatistics::HALF));
         let transformers =
             r#"{"do_normalize": true, "image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3]}"#;
         std::fs::write(folder.join("preprocessor_config.json"), transformers).unwrap();
-        let found = of_file(&weights).unwrap();
+        let found = of_file(&weights, &timm).unwrap();
         assert_eq!((found.mean, found.std), ([0.1, 0.2, 0.3], [1., 2., 3.]));
         // What is of no use is passed over.
         std::fs::write(
@@ -177,6 +183,6 @@ mod tests {
             r#"{"image_mean": [0.5]}"#,
         )
         .unwrap();
-        assert_eq!(of_file(&weights), Some(PixelStatistics::HALF));
+        assert_eq!(of_file(&weights, &timm), Some(PixelStatistics::HALF));
     }
 }

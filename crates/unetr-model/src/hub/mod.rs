@@ -16,7 +16,6 @@ mod environment;
 mod failure;
 mod id;
 #[cfg(feature = "hub")]
-mod part;
 #[cfg(feature = "hub")]
 mod progress;
 

@@ -6,6 +6,7 @@ pub mod init;
 mod pickle;
 mod report;
 
+pub(crate) use report::first_of;
 pub use report::{LoadReport, ShapeMismatch};
 
 use std::collections::HashMap;

@@ -37,7 +37,7 @@ impl LoadReport {
         self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
     }
 
-    pub(super) fn compare(variables: &[(String, Var)], tensors: &HashMap<String, Tensor>) -> Self {
+    pub(crate) fn compare(variables: &[(String, Var)], tensors: &HashMap<String, Tensor>) -> Self {
         let mut report = Self::default();
         for (name, var) in variables {
             match tensors.get(name) {
@@ -115,19 +115,13 @@ impl fmt::Display for ShapeMismatch {
     }
 }
 
-/// The first few names, for a message.
-fn first_of(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let list = names
-        .iter()
-        .take(SHOWN)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if names.len() > SHOWN {
-        format!("{list}, …")
-    } else {
-        list
+/// The first few names and how many more there are, for a message.
+pub(crate) fn first_of(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let list = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => list,
+        more => format!("{list} and {more} more"),
     }
 }
 

@@ -312,11 +312,11 @@ fn a_last_norm_that_the_file_lacks_keeps_its_start() {
     let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
     Unetr::new(&cfg, parameters.var_builder()).unwrap();
     let report = weights.assign_to(&parameters, &cfg).unwrap();
-    assert_eq!(report.kept, ["vit.norm.weight", "vit.norm.bias"]);
+    assert_eq!(report.kept, ["vit.norm.bias", "vit.norm.weight"]);
     assert!(
         report
             .to_string()
-            .contains(", kept: vit.norm.weight, vit.norm.bias, left out: cls_token, fc_norm"),
+            .contains(", kept: vit.norm.bias, vit.norm.weight, left out: cls_token, fc_norm"),
         "{report}"
     );
     let values = |name: &str| parameters.get(name).unwrap().to_vec1::<f32>().unwrap();
@@ -378,7 +378,7 @@ fn an_encoder_of_another_shape_is_refused_and_changes_nothing() {
                 mlp_size: 32,
                 ..fits.clone()
             },
-            "mlp.linear1.weight has shape [24, 16], expected [32, 16]",
+            "mlp.linear1.bias has shape [24], expected [32]",
         ),
         (
             UnetrConfig {

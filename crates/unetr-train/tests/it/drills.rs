@@ -11,7 +11,7 @@ use candle_core::{DType, Device};
 use unetr_data::{
     Compose, DataLoader, DataLoaderConfig, Dataset, HorizontalFlip, Normalize, Sample,
 };
-use unetr_model::{Mode, Parameters, SegmentationModel, Unetr, UnetrConfig};
+use unetr_model::{Mode, Parameters, Unetr, UnetrConfig};
 use unetr_train::{
     Adam, AdamConfig, Checkpoints, Error, Objective, Outcome, Retention, RunLock, Schedule,
     StopSignal, SumLoss, Trainer, TrainerConfig,
