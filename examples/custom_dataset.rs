@@ -106,6 +106,7 @@ struct Flags {
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let run = RunFolder::new(&flags.out);
     let parameters = Parameters::new(12, DType::F32, &Device::Cpu);
     let model = Convolutions::new(&parameters.var_builder())?;

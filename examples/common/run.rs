@@ -1,17 +1,18 @@
 //! A training run, from settings to a folder.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use candle_core::{DType, Device};
 use serde::Serialize;
 use unetr::data::{Classes, Compose, DataLoader, DataLoaderConfig, Dataset, Normalize};
-use unetr::model::{EncoderWeights, Parameters, PixelStatistics, Unetr, UnetrConfig};
+use unetr::model::{
+    EncoderWeights, Parameters, PixelStatistics, Unetr, UnetrConfig, with_precision,
+};
 use unetr::predict::Segmenter;
 use unetr::train::{
-    Checkpoints, Environment, HistoryFile, LrFinderConfig, Outcome, Recipe, Report, RunFolder,
-    RunLock, StopSignal, TensorBoard, console_progress, draw_curves, draw_predictions,
+    Callback, Checkpoints, Environment, HistoryFile, LrFinderConfig, Outcome, Plan, Recipe, Report,
+    RunFolder, RunLock, StopSignal, TensorBoard, console_progress, draw_curves, draw_predictions,
     find_learning_rate,
 };
 
@@ -44,9 +45,9 @@ pub(crate) fn train(
 
     let network = Network::new(settings, &recipe, cfg, &device)?;
     let data = Data::open(settings, &recipe, task, &network, &device)?;
-    describe(settings, &recipe, task, &network, &data)?;
+    describe(settings, &recipe, task, &network, &data);
     if settings.find_lr {
-        return find_rate(&recipe, &network, &data.train, &out.join("lr_sweep.json"));
+        return find_rate(settings, &recipe, &network, &data.train);
     }
 
     let Network {
@@ -57,6 +58,16 @@ pub(crate) fn train(
     } = &network;
     let classes = Classes::viridis(task.metrics.class_names())?;
     let checkpoints = Checkpoints::open(run.checkpoints(), recipe.checkpoints.clone())?;
+    let config = serde_json::to_value(RunConfig {
+        settings,
+        model: cfg,
+        classes: task.metrics.class_names(),
+        recipe: &recipe,
+        train: &data.training,
+        validation: &data.evaluation,
+        train_transforms: &data.augment,
+        validation_transforms: &data.prepare,
+    })?;
     let mut trainer = recipe
         .trainer(model, parameters, data.train.batches_per_epoch())?
         .metrics(task.metrics.clone())
@@ -68,6 +79,11 @@ pub(crate) fn train(
         .attach("config.json", cfg)?
         .attach("preprocessing.json", &data.prepare)?
         .attach("classes.json", &classes)?
+        .callback(WriteDown {
+            run: run.clone(),
+            config,
+            device: format!("{device:?}"),
+        })
         .callback(console_progress())
         .callback(TensorBoard::create(out.join("tensorboard"))?)
         .stop_signal(stop_on_interrupt()?);
@@ -86,15 +102,10 @@ pub(crate) fn train(
     let (epoch, step) = last.map_or((0, 0), |record| (record.epoch, record.step));
     let segmenter =
         Segmenter::of_unetr(model.clone(), classes.clone(), normalize.clone(), &device)?;
-    gallery(
-        &run,
-        (epoch, step),
-        task,
-        model,
-        &segmenter,
-        &data.validation,
-        &device,
-    )?;
+    let (place, held_out) = ((epoch, step), &data.validation);
+    with_precision(recipe.trainer.precision, || {
+        gallery(&run, place, task, model, &segmenter, held_out, &device)
+    })?;
     let shown = (0..task.validation.len()).step_by(task.validation.len().div_ceil(5));
     let samples = predictions(&segmenter, &*task.validation, shown)?;
     draw_predictions(&samples, &classes)?.save(out.join("predictions.png"))?;
@@ -105,7 +116,7 @@ pub(crate) fn train(
             "stopped since evaluations got no better; look at {}",
             page.display()
         ),
-        _ => println!("finished; look at {}", page.display()),
+        Outcome::Finished | Outcome::Stopped => println!("finished; look at {}", page.display()),
     }
     if let Some(best) = trainer.saved().and_then(Checkpoints::best) {
         let folder = run.model();
@@ -224,33 +235,27 @@ struct RunConfig<'a> {
     validation_transforms: &'a Compose,
 }
 
-/// Writes down and prints what is about to run.
-fn describe(
-    settings: &Settings,
-    recipe: &Recipe,
-    task: &Task,
-    network: &Network,
-    data: &Data,
-) -> Result<()> {
-    let (run, cfg) = (RunFolder::new(&settings.out), &network.cfg);
-    let device = network.parameters.device();
-    let config = RunConfig {
-        settings,
-        model: cfg,
-        classes: task.metrics.class_names(),
-        recipe,
-        train: &data.training,
-        validation: &data.evaluation,
-        train_transforms: &data.augment,
-        validation_transforms: &data.prepare,
-    };
-    run.write_config(&config)?;
-    Environment::collect(format!("{device:?}")).write(run.environment())?;
+/// Writes down what a run is made of once it begins: one that is not resumed leaves what is there.
+struct WriteDown {
+    run: RunFolder,
+    config: serde_json::Value,
+    device: String,
+}
 
-    let precision = recipe.trainer.precision;
-    if !precision.is_supported(device) {
-        eprintln!("this device does not compute in {precision}: computing in f32");
+impl Callback for WriteDown {
+    fn on_start(&mut self, _: &Plan) {
+        let config = self.run.write_config(&self.config);
+        let environment = Environment::collect(&self.device);
+        let written = config.and_then(|()| environment.write(self.run.environment()));
+        if let Err(error) = written {
+            eprintln!("{error}; the report will do without it");
+        }
     }
+}
+
+/// Prints what is about to run.
+fn describe(settings: &Settings, recipe: &Recipe, task: &Task, network: &Network, data: &Data) {
+    let (cfg, device) = (&network.cfg, network.parameters.device());
     let (train, validation) = (task.train.len(), task.validation.len());
     let [height, width] = cfg.image_size;
     let (hidden, layers) = (cfg.hidden_size, cfg.layers);
@@ -270,17 +275,21 @@ fn describe(
     );
     println!("augmentation {}", data.augment);
     println!("output       {}", settings.out.display());
-    Ok(())
 }
 
 /// Says at which learning rate the loss falls most steeply.
-fn find_rate(recipe: &Recipe, network: &Network, train: &DataLoader, file: &Path) -> Result<()> {
+fn find_rate(
+    settings: &Settings,
+    recipe: &Recipe,
+    network: &Network,
+    train: &DataLoader,
+) -> Result<()> {
     let parameters = &network.parameters;
     let groups = &recipe.groups;
     let mut optimizer = recipe.optimizer.build(parameters.trainable(), groups)?;
     let defaults = LrFinderConfig::default();
     let config = LrFinderConfig {
-        steps: recipe.trainer.max_steps.unwrap_or(defaults.steps),
+        steps: settings.max_steps.unwrap_or(defaults.steps),
         seed: recipe.trainer.seed,
         auxiliary_weight: recipe.trainer.auxiliary_weight,
         precision: recipe.trainer.precision,
@@ -288,7 +297,8 @@ fn find_rate(recipe: &Recipe, network: &Network, train: &DataLoader, file: &Path
     };
     let (model, loss) = (&network.model, recipe.loss.build()?);
     let sweep = find_learning_rate(model, parameters, &loss, &mut optimizer, train, &config)?;
-    std::fs::write(file, serde_json::to_vec_pretty(&sweep)?)?;
+    let file = settings.out.join("lr_sweep.json");
+    std::fs::write(&file, serde_json::to_vec_pretty(&sweep)?)?;
     match sweep.suggestion() {
         Some(lr) => println!(
             "the loss falls most steeply at a learning rate of {lr:.1e}; a third to a tenth of it is often a good --lr"

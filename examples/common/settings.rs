@@ -62,7 +62,8 @@ pub(crate) struct Settings {
     /// recipe has another one.
     #[arg(long)]
     pub(crate) optimizer: Option<String>,
-    /// What initial weights, the order of photos and augmentations derive from; 12 by default, or what `--config` says.
+    /// What initial weights, the order of photos and augmentations derive from; 12 by default, with `--config` the
+    /// file's `trainer.seed`, which is 0 by default.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// Threads that read and transform photos.
@@ -87,9 +88,9 @@ pub(crate) struct Settings {
     /// Goes on from the last checkpoint in the folder.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Instead of training, lets the learning rate rise over 100 updates (or `--max-steps`) and says where the loss
-    /// falls most steeply.
-    #[arg(long)]
+    /// Instead of training, lets the learning rate rise over 100 updates (or `--max-steps`), of one batch each and
+    /// without bounds on gradients, and says where the loss falls most steeply.
+    #[arg(long, conflicts_with = "resume")]
     pub(crate) find_lr: bool,
 }
 

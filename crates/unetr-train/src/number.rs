@@ -10,7 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) struct Number(pub(crate) f64);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a number, \"NaN\", \"inf\" or \"-inf\""
+)]
 enum Stored {
     Finite(f64),
     NonFinite(String),

@@ -3,6 +3,7 @@ use crate::{
     Canvas, Compose, Dataset, Fingerprint, Normalize, PixelType, Result, Sample, Transform,
     rng::below, sample_rng,
 };
+use serde_json::Value;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -32,7 +33,7 @@ pub struct DataLoader {
     /// What is left for the device.
     normalize: Option<Normalize>,
     /// What was asked for, what is left for the device included.
-    transforms: String,
+    transforms: Value,
     config: DataLoaderConfig,
     skipped: Arc<AtomicUsize>,
 }
@@ -64,7 +65,7 @@ impl DataLoader {
         transform.check(PixelType::U8)?;
         Ok(Self {
             dataset: SharedDataset(Arc::new(dataset)),
-            transforms: format!("{transform:?}"),
+            transforms: transform.settings(),
             transform: Arc::new(transform),
             normalize: None,
             config,
@@ -105,7 +106,7 @@ impl DataLoader {
         config: DataLoaderConfig,
     ) -> Result<Self> {
         transforms.validate()?;
-        let asked_for = format!("{transforms:?}");
+        let asked_for = transforms.settings();
         let normalize = transforms.pop_normalize();
         Ok(Self {
             normalize,
@@ -119,8 +120,8 @@ impl DataLoader {
         &self.config
     }
 
-    /// The transforms, as their `Debug` says them: to tell whether two loaders do the same.
-    pub fn transforms(&self) -> &str {
+    /// What the transforms are and how they are set, see [`Transform::settings`].
+    pub fn transforms(&self) -> &Value {
         &self.transforms
     }
 

@@ -4,6 +4,7 @@ use super::{
 };
 use crate::{Result, SampleRng};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
 
 /// Transforms one after the other: a pipeline.
@@ -130,6 +131,11 @@ impl Transform for Compose {
         self.steps
             .iter()
             .try_fold(pixels, |pixels, step| step.check(pixels))
+    }
+
+    /// Its JSON.
+    fn settings(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_else(|_| format!("{self:?}").into())
     }
 }
 

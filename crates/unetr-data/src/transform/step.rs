@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{Result, Sample, SampleRng};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{
     fmt::{self, Debug, Display},
     sync::Arc,
@@ -55,6 +56,12 @@ pub trait Transform: Send + Sync + Debug {
     fn check(&self, pixels: PixelType) -> Result<PixelType> {
         Ok(pixels)
     }
+
+    /// What the transform is and how it is set, to tell it from others: a training run is not resumed with another. It
+    /// is the text of its `Debug` unless a transform says otherwise, which then must be the same in every process.
+    fn settings(&self) -> Value {
+        format!("{self:?}").into()
+    }
 }
 
 impl<T: Transform + ?Sized> Transform for Arc<T> {
@@ -64,6 +71,10 @@ impl<T: Transform + ?Sized> Transform for Arc<T> {
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {
         (**self).check(pixels)
+    }
+
+    fn settings(&self) -> Value {
+        (**self).settings()
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::MetricSet;
 use crate::ConfusionMatrix;
@@ -20,6 +20,45 @@ impl MetricSet {
             self.add_image_scores(&mut scores);
         }
         scores
+    }
+
+    /// The names of all scores that [`compute`](Self::compute) may give, and of the running means so far, in their
+    /// order.
+    ///
+    /// # Examples
+    /// ```
+    /// # use unetr_metrics::MetricSet;
+    /// let names = MetricSet::new(["pet", "background"])?.names();
+    /// assert!(names.contains("mean_iou") && names.contains("recall/pet"));
+    /// # Ok::<(), unetr_metrics::Error>(())
+    /// ```
+    pub fn names(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = self.averages.keys().cloned().collect();
+        names.extend(["accuracy", "mean_iou", "mean_dice", "mean_iou_imagewise"].map(String::from));
+        let groups = self.groups.iter().map(|group| &group.name);
+        for name in self.class_names.iter().chain(groups) {
+            let scores = ["iou", "dice", "precision", "recall", "iou_imagewise"];
+            names.extend(scores.map(|score| format!("{score}/{name}")));
+        }
+        names.extend(
+            self.means_without
+                .iter()
+                .map(|without| self.mean_without(without)),
+        );
+        if self.boundary_iou.is_some() {
+            names.insert("mean_boundary_iou".to_owned());
+            let classes = self.class_names.iter();
+            names.extend(classes.map(|name| format!("boundary_iou/{name}")));
+        }
+        names
+    }
+
+    /// What the mean over all but some classes is called.
+    fn mean_without(&self, without: &[usize]) -> String {
+        let names = without
+            .iter()
+            .map(|&class| self.class_names[class].as_str());
+        format!("mean_iou_without/{}", names.collect::<Vec<_>>().join("+"))
     }
 
     fn add_scores(&self, scores: &mut BTreeMap<String, f64>) {
@@ -48,11 +87,7 @@ impl MetricSet {
         for without in &self.means_without {
             let with = (0..iou.len()).filter(|class| !without.contains(class));
             let mean = mean(&with.map(|class| iou[class]).collect::<Vec<_>>());
-            let names: Vec<&str> = without
-                .iter()
-                .map(|&class| self.class_names[class].as_str())
-                .collect();
-            scores.insert(format!("mean_iou_without/{}", names.join("+")), mean);
+            scores.insert(self.mean_without(without), mean);
         }
         if let Some(boundary) = &self.boundary_iou {
             scores.insert("mean_boundary_iou".to_owned(), boundary.mean_iou(absent));

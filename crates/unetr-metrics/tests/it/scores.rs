@@ -46,6 +46,20 @@ fn computed(metrics: MetricSet, truth: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
+fn names_are_those_of_all_scores() {
+    let (mut metrics, tensors) = (metrics(), fixture());
+    metrics.update_average("loss", 0.5);
+    let metrics = metrics.with_boundary_iou(0.02).unwrap();
+    let mut counted = metrics.clone();
+    let logits = logits(&tensors["predicted"]);
+    counted.update(&logits, &tensors["truth"]).unwrap();
+    let computed: Vec<String> = counted.compute().into_keys().collect();
+    assert_eq!(counted.names().into_iter().collect::<Vec<_>>(), computed);
+    // Also before anything is counted.
+    assert_eq!(metrics.names(), counted.names());
+}
+
+#[test]
 fn scores_of_classes_and_groups() {
     let (scores, tensors) = (computed(metrics(), "truth"), fixture());
     for score in ["iou", "dice", "precision", "recall", "iou_imagewise"] {

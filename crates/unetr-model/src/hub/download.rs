@@ -18,8 +18,8 @@ use super::address::{Endpoint, is_local};
 use super::cache::{RepositoryCache, Snapshot, is_commit};
 use super::failure::Failure;
 use super::id::Id;
+use super::part;
 use super::progress::Progress;
-use crate::files::write_aside;
 
 const REDIRECTS: usize = 10;
 /// For a connection, for an answer to a request, and for each read.
@@ -45,14 +45,7 @@ pub(super) fn file(
     // `huggingface_hub` writes into `blobs` and links from here. Where it cannot make links it writes plain files here
     // as well, and it reads them everywhere; so nothing has to be named by what the hub says of a file.
     let path = snapshot.file(file);
-    let disk = Failure::disk(&path);
-    path.parent()
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .map_err(&disk)?;
-    write_aside(&path, &disk, |aside| {
-        let mut file = File::create(aside).map_err(&disk)?;
-        receive(response, &url, &path, &mut file)
-    })?;
+    part::write(&path, |aside| receive(response, &url, &path, aside))?;
     if snapshot.commit != id.revision {
         cache.note_commit(&snapshot.commit)?;
     }

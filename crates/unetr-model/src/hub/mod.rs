@@ -16,6 +16,7 @@ mod environment;
 mod failure;
 mod id;
 #[cfg(feature = "hub")]
+mod part;
 #[cfg(feature = "hub")]
 mod progress;
 

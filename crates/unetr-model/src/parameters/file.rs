@@ -111,7 +111,7 @@ pub(super) fn write(
         .collect::<Result<Vec<_>>>()?;
     // Other libraries look here for the layout of the tensors.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    write_aside(path, Error::io(path), |aside| {
+    write_aside(path, |aside| {
         safetensors::serialize_to_file(tensors, Some(metadata), aside).at(path)
     })
 }

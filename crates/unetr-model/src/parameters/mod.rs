@@ -100,7 +100,8 @@ impl Parameters {
         self.store().freeze(frozen);
     }
 
-    /// Whether a module was built with the parameter of this name kept from gradients, see [`freeze`](Self::freeze).
+    /// Whether the module that asked last for the parameter of this name was given it without gradients, see
+    /// [`freeze`](Self::freeze). A network that was loaded is built again from its parameters to freeze some.
     pub fn is_frozen(&self, name: &str) -> bool {
         self.store().is_frozen(name)
     }

@@ -36,11 +36,7 @@ fn what_is_written_replaces_a_link_and_leaves_its_target() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = folder.path().join("elsewhere");
     std::fs::write(&elsewhere, "mine").unwrap();
-    // Those that are written aside, too.
-    let process = std::process::id();
-    let aside = (0..1000).map(|count| format!("config.json.{process}-{count}.part"));
-    let names = ["config.json", "model.safetensors"].map(String::from);
-    for name in aside.chain(names) {
+    for name in ["config.json", "config.json.part", "model.safetensors"] {
         std::os::unix::fs::symlink(&elsewhere, folder.path().join(name)).unwrap();
     }
     let parameters = Parameters::new(1, DType::F32, &Device::Cpu);
@@ -49,7 +45,7 @@ fn what_is_written_replaces_a_link_and_leaves_its_target() {
     assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "mine");
     Unetr::load(folder.path(), &Device::Cpu).unwrap();
     let count = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(count, 1003, "nothing is left aside");
+    assert_eq!(count, 3, "nothing is left aside");
 }
 
 #[test]

@@ -187,9 +187,9 @@ impl Checkpoints {
             .retain(|checkpoint| checkpoint.step() != step);
         self.checkpoints.push(Checkpoint::open(place)?);
         self.checkpoints.sort_by_key(Checkpoint::step);
+        self.prune()?;
         self.link(LAST, self.last())?;
-        self.link(BEST, self.best())?;
-        self.prune()
+        self.link(BEST, self.best())
     }
 
     /// Which of them are kept.

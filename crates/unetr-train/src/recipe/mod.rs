@@ -198,7 +198,8 @@ impl Recipe {
             "a parameter that the groups freeze and gradients lead to",
             &found.as_deref().unwrap_or_default(),
             found.is_none(),
-            "none: call Parameters::freeze with ParameterGroups::freezes before the network is built",
+            "none: call Parameters::freeze with ParameterGroups::freezes before the network is built, and build one that \
+             was loaded again from its parameters",
         )
     }
 }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use unetr_model::Precision;
 
 use crate::check::{check, check_not_negative, check_part};
-use crate::{Objective, Result};
+use crate::{Objective, Result, number};
 
 /// How long a training run is, how its gradients are treated, when it is evaluated and saved.
 ///
@@ -33,6 +33,7 @@ pub struct TrainerConfig {
     /// Scales gradients down to this norm where that of all together is greater (Pascanu et al.
     /// 2013, <https://arxiv.org/abs/1211.5063>); none by default. An infinite bound changes nothing and has the norm
     /// measured, for progress and history.
+    #[serde(with = "number::option")]
     pub clip_norm: Option<f64>,
     /// Bounds every number of every gradient to this absolute value, before the norm; none by
     /// default.

@@ -1,8 +1,10 @@
 //! What follows the last update of an epoch: evaluations, the record, the checkpoint, and whether to go on.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use unetr_data::Position;
+use unetr_metrics::MetricSet;
 use unetr_model::with_precision;
 
 use super::builder::Trainer;
@@ -85,11 +87,19 @@ impl Trainer<'_> {
         Ok(record)
     }
 
-    /// Checks that an evaluation gave what the run goes by. A split that is not evaluated has no best checkpoint, and
-    /// no error.
+    /// Checks that evaluations give what the run goes by, or may give it: a class that is neither there nor predicted
+    /// has no score. Of a split that is not evaluated there is no best checkpoint, and no error.
     fn check_metrics(&self, record: &Record) -> Result<()> {
-        let metrics = record.flat_metrics();
-        let evaluated = |split| self.evaluations.iter().any(|&(other, _)| other == split);
+        let mut known: BTreeSet<String> = record.flat_metrics().into_keys().collect();
+        let scores = self.metrics.as_ref().map(MetricSet::names);
+        for name in scores.into_iter().flatten() {
+            let splits = self.evaluations.iter();
+            known.extend(splits.map(|(split, _)| format!("{split}/{name}")));
+        }
+        let evaluated = |split| {
+            let mut splits = self.evaluations.iter();
+            split == Split::Train || splits.any(|&(other, _)| other == split)
+        };
         let foreseen = |metric: &str| {
             let named = metric.split_once('/').map_or(metric, |(split, _)| split);
             let mut splits = [Split::Train, Split::Validation, Split::Test].into_iter();
@@ -105,9 +115,8 @@ impl Trainer<'_> {
             ("early_stopping.metric", stopping),
         ];
         for (what, metric) in named {
-            let missing = metric.filter(|&metric| !metrics.contains_key(metric));
-            if let Some(metric) = missing {
-                let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+            if let Some(metric) = metric.filter(|&metric| !known.contains(metric)) {
+                let names: Vec<&str> = known.iter().map(String::as_str).collect();
                 return Err(Error::Setting {
                     what: what.to_owned(),
                     found: format!("{metric:?}, evaluations give {}", names.join(", ")),
@@ -118,13 +127,15 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Compares an evaluation with the best one before.
+    /// Compares an evaluation with the best one before, where it gave what is watched.
     fn note_progress(&self, state: &mut RunState, record: &Record) {
         let Some(stopping) = &self.config.early_stopping else {
             return;
         };
         let metrics = record.flat_metrics();
-        let value = metrics.get(&stopping.metric).copied().unwrap_or(f64::NAN);
+        let Some(&value) = metrics.get(&stopping.metric) else {
+            return;
+        };
         let patience = &mut state.patience;
         let improves = |best| stopping.objective.improves(value, best, stopping.min_delta);
         if patience.best.is_none_or(improves) && !value.is_nan() {

@@ -162,7 +162,14 @@ impl<'a> Trainer<'a> {
         let mut loader = json(train.config())?;
         loader["batches"] = train.batches_per_epoch().into();
         loader["samples"] = train.samples().to_string().into();
-        loader["transforms"] = train.transforms().into();
+        loader["transforms"] = train.transforms().clone();
+        let evaluations = self.evaluations.iter().map(|(split, loader)| {
+            let (samples, transforms) = (loader.samples().to_string(), loader.transforms());
+            (
+                split.to_string(),
+                json!({"samples": samples, "transforms": transforms}),
+            )
+        });
         let files = self.attachments.iter().cloned();
         Ok(json!({
             "trainer": json(&self.config)?,
@@ -170,6 +177,7 @@ impl<'a> Trainer<'a> {
             "optimizer": self.optimizer.describe(),
             "loss": format!("{:?}", self.loss),
             "loader": loader,
+            "evaluations": evaluations.collect::<serde_json::Map<_, _>>(),
             "files": files.collect::<serde_json::Map<_, _>>(),
         }))
     }

@@ -12,7 +12,7 @@ use crate::{Checkpoint, Error, Result, Schedule, number};
 const BY_BATCHES: u32 = 1;
 
 /// Settings that a resumed run may change without becoming another one.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "trainer.epochs",
     "trainer.max_steps",
     "trainer.eval_every",
@@ -22,6 +22,7 @@ const FREE: [&str; 10] = [
     "trainer.log_every",
     "loader.workers",
     "loader.prefetch",
+    "evaluations",
     "schedule",
 ];
 

@@ -24,6 +24,15 @@ fn files_hold_recipes() {
     let json = folder.path().join("recipe.json");
     std::fs::write(&json, serde_json::to_vec(&recipe).unwrap()).unwrap();
     assert_eq!(Recipe::read(&json).unwrap(), recipe);
+    // JSON has no infinity.
+    let mut measured = recipe.clone();
+    measured.trainer.clip_norm = Some(f64::INFINITY);
+    std::fs::write(&json, serde_json::to_vec(&measured).unwrap()).unwrap();
+    assert_eq!(Recipe::read(&json).unwrap(), measured);
+    for (bound, expected) in [("inf", f64::INFINITY), ("1", 1.), ("0.5", 0.5)] {
+        let read = Recipe::from_toml(&format!("trainer.clip_norm = {bound}")).unwrap();
+        assert_eq!(read.trainer.clip_norm, Some(expected));
+    }
     let toml = folder.path().join("recipe.toml");
     let text = "batch_size = 8\nloss = [{ kind = \"cross_entropy\" }, \
                 { kind = \"tversky\", alpha = 1.0, beta = 1.0, region = \"batch\" }]\n\
@@ -66,6 +75,10 @@ fn what_is_wrong_is_named_by_its_key() {
     for (text, parts) in [
         ("[trainer.ema]\ndekay = 0.9", ["trainer.ema", "dekay"]),
         ("[trainer]\nepochs = \"many\"", ["trainer.epochs", "many"]),
+        (
+            "[trainer]\nclip_norm = [1]",
+            ["trainer.clip_norm", "a number"],
+        ),
         ("[optimizer]\nkind = \"adamm\"", ["optimizer", "adamm"]),
         (
             "[optimizer]\nkind = \"adamw\"\nweight = 1",
