@@ -16,6 +16,7 @@ const FOLDER: &str = "UNETR_TEST_RUN_FOLDER";
 const KIND: &str = "UNETR_TEST_RUN_KIND";
 const PARAMETERS: &str = "parameters.json";
 const EPOCHS: u64 = 6;
+const BALLAST: usize = 1 << 20;
 
 /// What a run is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,9 +40,17 @@ impl Kind {
     }
 
     fn trainer<'a>(self, setup: &'a Setup, folder: &Path) -> Trainer<'a> {
-        if self == Self::Everything {
-            return setup.recorded(folder, everything(EPOCHS));
-        }
+        let trainer = match self {
+            Self::Everything => setup.recorded(folder, everything(EPOCHS)),
+            Self::SmallRecipe => Self::small(setup, folder),
+        };
+        // So that a checkpoint takes long enough to be killed in.
+        trainer
+            .attach("ballast.json", &"x".repeat(BALLAST))
+            .unwrap()
+    }
+
+    fn small<'a>(setup: &'a Setup, folder: &Path) -> Trainer<'a> {
         let recipe = Recipe::small();
         let recipe = Recipe {
             trainer: TrainerConfig {
@@ -140,10 +149,10 @@ fn kill_again_and_again(kind: Kind) {
             .wrapping_add(1442695040888963407);
         let share = (state >> 40) as f64 / (1_u64 << 24) as f64;
         std::thread::sleep(duration.mul_f64(share * (0.15 + 0.02 * f64::from(kills))));
-        // Every second time while a checkpoint is written.
-        let waits = kills % 2 == 0 && !left;
+        // Every second time while a checkpoint is written, which does not take long.
+        let waits = !left && (torn == 0 || kills % 2 == 0);
         while waits && !has_begun(folder) && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_micros(50));
+            std::thread::yield_now();
         }
         match child.try_wait().unwrap() {
             None => {
