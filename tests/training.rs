@@ -190,9 +190,10 @@ fn a_run_that_is_asked_to_stop_saves_and_goes_on_later() {
             .spawn()
             .unwrap();
         let mut errors = wait_for(&mut child, "step ");
-        let pid = child.id().to_string();
-        let kill = std::process::Command::new("kill")
-            .args(["-s", signal, &pid])
+        // Of the shell's own: not every system has a program of that name.
+        let kill = format!("kill -s {signal} {}", child.id());
+        let kill = std::process::Command::new("sh")
+            .args(["-c", &kill])
             .status();
         assert!(kill.unwrap().success());
         let mut rest = String::new();
