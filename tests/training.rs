@@ -46,6 +46,14 @@ fn records(out: &Path) -> usize {
     fs::read_to_string(out.join("history.jsonl")).map_or(0, |text| text.lines().count())
 }
 
+/// Asserts that the first line that begins so has these parts.
+fn has_line(text: &str, start: &str, parts: &[&str]) {
+    let line = text.lines().find(|line| line.starts_with(start)).unwrap();
+    for part in parts {
+        assert!(line.contains(part), "{part:?} in {line}");
+    }
+}
+
 #[test]
 fn flags_come_on_top_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -108,33 +116,29 @@ fn a_finished_run_leaves_all_that_was_measured() {
     ));
     assert!(said.contains("finished; look at"), "{said}");
     // Lines, since this is no terminal.
-    let step = errors
-        .lines()
-        .find(|line| line.starts_with("step "))
-        .unwrap();
-    for part in [
-        "/20 loss ",
-        " cross_entropy ",
-        " gradient ",
-        " lr ",
-        " images/s ",
-        " GB",
-        " left",
-    ] {
-        assert!(step.contains(part), "{part:?} in {step}");
-    }
-    let epoch = errors
-        .lines()
-        .find(|line| line.starts_with("epoch 1 (step 20)"))
-        .unwrap();
-    for part in [
-        "train: running loss ",
-        "validation: loss ",
-        " mean IoU ",
-        " images/s, ",
-    ] {
-        assert!(epoch.contains(part), "{part:?} in {epoch}");
-    }
+    has_line(
+        &errors,
+        "step ",
+        &[
+            "/20 loss ",
+            " cross_entropy ",
+            " gradient ",
+            " lr ",
+            " images/s ",
+            " GB",
+            " left",
+        ],
+    );
+    has_line(
+        &errors,
+        "epoch 1 (step 20)",
+        &[
+            "train: running loss ",
+            "validation: loss ",
+            " mean IoU ",
+            " images/s, ",
+        ],
+    );
 
     let scores = &json(out.join("evaluation.json"))["scores"];
     for name in [

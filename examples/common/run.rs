@@ -93,11 +93,15 @@ pub(crate) fn train(
     let outcome = trainer.fit(&data.train)?;
 
     draw_curves(trainer.history()).save(out.join("curves.png"))?;
-    if outcome == Outcome::Stopped {
-        Report::open(&[out])?.write(run.report())?;
-        println!("stopped; the same command with --resume goes on");
-        return Ok(());
-    }
+    let ended = match outcome {
+        Outcome::Finished => "finished",
+        Outcome::StoppedEarly => "stopped since evaluations got no better",
+        Outcome::Stopped => {
+            Report::open(&[out])?.write(run.report())?;
+            println!("stopped; the same command with --resume goes on");
+            return Ok(());
+        }
+    };
     let last = trainer.history().last();
     let (epoch, step) = last.map_or((0, 0), |record| (record.epoch, record.step));
     let segmenter =
@@ -110,14 +114,7 @@ pub(crate) fn train(
     let samples = predictions(&segmenter, &*task.validation, shown)?;
     draw_predictions(&samples, &classes)?.save(out.join("predictions.png"))?;
     Report::open(&[out])?.write(run.report())?;
-    let page = run.report();
-    match outcome {
-        Outcome::StoppedEarly => println!(
-            "stopped since evaluations got no better; look at {}",
-            page.display()
-        ),
-        Outcome::Finished | Outcome::Stopped => println!("finished; look at {}", page.display()),
-    }
+    println!("{ended}; look at {}", run.report().display());
     if let Some(best) = trainer.saved().and_then(Checkpoints::best) {
         let folder = run.model();
         share(&folder, best, settings, &recipe, task, normalize, &classes)?;
@@ -235,7 +232,7 @@ struct RunConfig<'a> {
     validation_transforms: &'a Compose,
 }
 
-/// Writes down what a run is made of once it begins: one that is not resumed leaves what is there.
+/// Writes down what a run is made of once it begins: one that is refused leaves what is there.
 struct WriteDown {
     run: RunFolder,
     config: serde_json::Value,

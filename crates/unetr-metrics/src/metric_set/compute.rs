@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::MetricSet;
-use crate::ConfusionMatrix;
 use crate::scores::mean;
+use crate::{AbsentClass, Average, ConfusionMatrix};
 
 impl MetricSet {
     /// All numbers by name, see [`MetricSet`].
@@ -33,32 +33,13 @@ impl MetricSet {
     /// # Ok::<(), unetr_metrics::Error>(())
     /// ```
     pub fn names(&self) -> BTreeSet<String> {
-        let mut names: BTreeSet<String> = self.averages.keys().cloned().collect();
-        names.extend(["accuracy", "mean_iou", "mean_dice", "mean_iou_imagewise"].map(String::from));
-        let groups = self.groups.iter().map(|group| &group.name);
-        for name in self.class_names.iter().chain(groups) {
-            let scores = ["iou", "dice", "precision", "recall", "iou_imagewise"];
-            names.extend(scores.map(|score| format!("{score}/{name}")));
-        }
-        names.extend(
-            self.means_without
-                .iter()
-                .map(|without| self.mean_without(without)),
-        );
-        if self.boundary_iou.is_some() {
-            names.insert("mean_boundary_iou".to_owned());
-            let classes = self.class_names.iter();
-            names.extend(classes.map(|name| format!("boundary_iou/{name}")));
-        }
-        names
-    }
-
-    /// What the mean over all but some classes is called.
-    fn mean_without(&self, without: &[usize]) -> String {
-        let names = without
-            .iter()
-            .map(|&class| self.class_names[class].as_str());
-        format!("mean_iou_without/{}", names.collect::<Vec<_>>().join("+"))
+        // Where absent classes count as 0, every class has its scores.
+        let every = self.clone().with_absent_class(AbsentClass::Zero);
+        let mut scores = BTreeMap::new();
+        every.add_scores(&mut scores);
+        let images = self.image_averages().map(|(name, _)| name);
+        let names = self.averages.keys().cloned();
+        names.chain(scores.into_keys()).chain(images).collect()
     }
 
     fn add_scores(&self, scores: &mut BTreeMap<String, f64>) {
@@ -87,7 +68,11 @@ impl MetricSet {
         for without in &self.means_without {
             let with = (0..iou.len()).filter(|class| !without.contains(class));
             let mean = mean(&with.map(|class| iou[class]).collect::<Vec<_>>());
-            scores.insert(self.mean_without(without), mean);
+            let names: Vec<&str> = without
+                .iter()
+                .map(|&class| self.class_names[class].as_str())
+                .collect();
+            scores.insert(format!("mean_iou_without/{}", names.join("+")), mean);
         }
         if let Some(boundary) = &self.boundary_iou {
             scores.insert("mean_boundary_iou".to_owned(), boundary.mean_iou(absent));
@@ -99,20 +84,23 @@ impl MetricSet {
 
     /// The means over the images, of which an older stored set may have seen none.
     fn add_image_scores(&self, scores: &mut BTreeMap<String, f64>) {
-        let classes = self.class_names.iter().zip(&self.image_iou.classes);
-        let groups = self
-            .groups
-            .iter()
-            .map(|group| (&group.name, &group.image_iou));
-        let named = classes
-            .chain(groups)
-            .map(|(name, average)| (format!("iou_imagewise/{name}"), average))
-            .chain([("mean_iou_imagewise".to_owned(), &self.image_iou.mean)]);
-        for (name, average) in named {
+        for (name, average) in self.image_averages() {
             let mean = average.compute();
             if !mean.is_nan() {
                 scores.insert(name, mean);
             }
         }
+    }
+
+    fn image_averages(&self) -> impl Iterator<Item = (String, &Average)> {
+        let classes = self.class_names.iter().zip(&self.image_iou.classes);
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| (&group.name, &group.image_iou));
+        classes
+            .chain(groups)
+            .map(|(name, average)| (format!("iou_imagewise/{name}"), average))
+            .chain([("mean_iou_imagewise".to_owned(), &self.image_iou.mean)])
     }
 }
