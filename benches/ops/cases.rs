@@ -140,7 +140,7 @@ pub(crate) fn losses(suite: &mut Suite) -> Result<()> {
     let smoothed = CrossEntropyConfig {
         class_weights: Some(&[0.5, 2., 1.]),
         smoothing: 0.1,
-        ignore: Some(255),
+        ignore_index: Some(255),
     };
     measure("cross_entropy", &|x| cross_entropy(x, &labels, &plain))?;
     measure("cross_entropy, weighted", &|x| {

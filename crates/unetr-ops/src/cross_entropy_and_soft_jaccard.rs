@@ -46,7 +46,7 @@ pub fn cross_entropy_and_soft_jaccard(
     check_labels(OP, logits, labels)?;
     config.check(logits.dim(1)?)?;
     #[cfg(feature = "cuda")]
-    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore)? {
+    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore_index)? {
         let both = cuda::losses::Losses {
             jaccard: true,
             ..config.on_cuda()
@@ -57,10 +57,10 @@ pub fn cross_entropy_and_soft_jaccard(
     }
     if !runs_on_cpu(logits) {
         let cross_entropy = cross_entropy(logits, labels, config)?;
-        let jaccard = soft_jaccard(logits, labels, reduction, config.ignore)?;
+        let jaccard = soft_jaccard(logits, labels, reduction, config.ignore_index)?;
         return Ok((cross_entropy, jaccard));
     }
-    let pixels = Pixels::new(OP, logits, labels, config.ignore)?;
+    let pixels = Pixels::new(OP, logits, labels, config.ignore_index)?;
     let jaccard = SoftJaccard { reduction };
     let losses = match config.weighted(logits.dim(1)?) {
         Some(weighted) => pixel_loss::apply(OP, logits, pixels, 2, (weighted, jaccard))?,
@@ -78,7 +78,7 @@ mod tests {
     const PLAIN: CrossEntropyConfig<'_> = CrossEntropyConfig {
         class_weights: None,
         smoothing: 0.,
-        ignore: None,
+        ignore_index: None,
     };
 
     /// Scores and labels of `classes` classes.
@@ -150,7 +150,7 @@ mod tests {
             let config = CrossEntropyConfig {
                 class_weights,
                 smoothing: 0.,
-                ignore: Some(255),
+                ignore_index: Some(255),
             };
             assert_same(
                 OP,

@@ -46,18 +46,18 @@ pub(crate) fn check_labels(op: &'static str, logits: &Tensor, labels: &Tensor) -
     }
 }
 
-/// The labels of a tensor as class indices, each checked to be one; `classes` stands for `ignore`.
+/// The labels of a tensor as class indices, each checked to be one; `classes` stands for `ignore_index`.
 pub(crate) fn class_indices(
     op: &'static str,
     labels: &Tensor,
     classes: usize,
-    ignore: Option<u32>,
+    ignore_index: Option<u32>,
 ) -> Result<Vec<u32>> {
     let labels = labels.flatten_all()?;
     match labels.dtype() {
-        DType::U8 => checked(op, labels.to_vec1::<u8>()?, classes, ignore),
-        DType::U32 => checked(op, labels.to_vec1::<u32>()?, classes, ignore),
-        _ => checked(op, labels.to_vec1::<i64>()?, classes, ignore),
+        DType::U8 => checked(op, labels.to_vec1::<u8>()?, classes, ignore_index),
+        DType::U32 => checked(op, labels.to_vec1::<u32>()?, classes, ignore_index),
+        _ => checked(op, labels.to_vec1::<i64>()?, classes, ignore_index),
     }
 }
 
@@ -65,14 +65,14 @@ fn checked<L: Copy + Into<i64>>(
     op: &'static str,
     labels: Vec<L>,
     classes: usize,
-    ignore: Option<u32>,
+    ignore_index: Option<u32>,
 ) -> Result<Vec<u32>> {
-    let ignore = ignore.map(i64::from);
+    let ignore_index = ignore_index.map(i64::from);
     let valid = 0..classes as i64;
     let mut all_valid = true;
     let indices = labels.iter().map(|&label| {
         let label = label.into();
-        if Some(label) == ignore {
+        if Some(label) == ignore_index {
             return classes as u32;
         }
         all_valid &= valid.contains(&label);
@@ -83,7 +83,7 @@ fn checked<L: Copy + Into<i64>>(
         return Ok(indices);
     }
     let mut labels = labels.into_iter().map(Into::into);
-    let found = labels.find(|label| !valid.contains(label) && Some(*label) != ignore);
+    let found = labels.find(|label| !valid.contains(label) && Some(*label) != ignore_index);
     let label = found.unwrap_or_default();
     Err(OpError::Label { op, label, classes }.into())
 }
@@ -107,10 +107,10 @@ pub(crate) struct DeviceLabels {
 
 impl DeviceLabels {
     /// With `valid` in the type of `logits`.
-    pub(crate) fn new(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -> Result<Self> {
+    pub(crate) fn new(logits: &Tensor, labels: &Tensor, ignore_index: Option<u32>) -> Result<Self> {
         let labels = labels.to_dtype(DType::I64)?;
-        let valid = match ignore {
-            Some(ignore) => labels.ne(i64::from(ignore))?,
+        let valid = match ignore_index {
+            Some(ignore_index) => labels.ne(i64::from(ignore_index))?,
             None => labels.ones_like()?.to_dtype(DType::U8)?,
         };
         let indices = valid.where_cond(&labels, &labels.zeros_like()?)?;

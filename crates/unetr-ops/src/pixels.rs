@@ -105,11 +105,11 @@ impl Pixels {
         op: &'static str,
         logits: &Tensor,
         labels: &Tensor,
-        ignore: Option<u32>,
+        ignore_index: Option<u32>,
     ) -> Result<Self> {
         let (batch, classes) = (logits.dim(0)?, logits.dim(1)?);
-        let labels = class_indices(op, labels, classes, ignore)?;
-        let ignored = match ignore {
+        let labels = class_indices(op, labels, classes, ignore_index)?;
+        let ignored = match ignore_index {
             Some(_) => labels
                 .iter()
                 .filter(|&&label| label as usize == classes)

@@ -13,7 +13,7 @@ const OPERAND: usize = 1 << 24;
 pub(super) fn image_confusion_counts(
     logits: &Tensor,
     labels: &Tensor,
-    ignore: Option<u32>,
+    ignore_index: Option<u32>,
 ) -> Result<Tensor> {
     let (batch, classes) = (labels.dim(0)?, logits.dim(1)?);
     let flat = |xs: &Tensor| xs.reshape((batch, ()))?.to_dtype(DType::I64);
@@ -26,7 +26,7 @@ pub(super) fn image_confusion_counts(
         let length = piece.min(labels.dim(1)? - start);
         let labels = labels.narrow(1, start, length)?;
         let predictions = predictions.narrow(1, start, length)?;
-        counts = (counts + piece_counts(&labels, &predictions, classes, ignore)?)?;
+        counts = (counts + piece_counts(&labels, &predictions, classes, ignore_index)?)?;
     }
     Ok(counts)
 }
@@ -35,12 +35,12 @@ fn piece_counts(
     labels: &Tensor,
     predictions: &Tensor,
     classes: usize,
-    ignore: Option<u32>,
+    ignore_index: Option<u32>,
 ) -> Result<Tensor> {
     let (labels, predictions) = (labels.unsqueeze(1)?, predictions.unsqueeze(1)?);
     let class = Tensor::arange(0, classes as i64, labels.device())?.reshape((1, classes, 1))?;
-    let keep = match ignore {
-        Some(ignore) => labels.ne(i64::from(ignore))?,
+    let keep = match ignore_index {
+        Some(ignore_index) => labels.ne(i64::from(ignore_index))?,
         None => labels.ones_like()?,
     };
     let keep = keep.to_dtype(DType::F32)?;

@@ -17,7 +17,7 @@ const TASK: usize = 16 * BLOCK;
 pub(super) struct Counter {
     pub(super) pixels: usize,
     pub(super) classes: usize,
-    pub(super) ignore: Option<i64>,
+    pub(super) ignore_index: Option<i64>,
 }
 
 impl Counter {
@@ -71,7 +71,7 @@ impl Counter {
     /// The row of a label, unless it is to be ignored.
     fn row(self, label: i64) -> Result<Option<usize>, OpError> {
         match usize::try_from(label) {
-            _ if Some(label) == self.ignore => Ok(None),
+            _ if Some(label) == self.ignore_index => Ok(None),
             Ok(row) if row < self.classes => Ok(Some(row)),
             _ => Err(OpError::Label {
                 op: OP,

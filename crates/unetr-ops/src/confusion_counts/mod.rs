@@ -13,14 +13,14 @@ const OP: &str = "confusion_counts";
 
 /// How often each class was taken for each other one: `counts[label · classes + prediction]`, where
 /// the prediction is the class of highest score and of equal ones the lowest class. Pixels whose label
-/// is `ignore` are left out, whatever it is.
+/// is `ignore_index` are left out, whatever it is.
 ///
 /// The counts are on the host, where other devices send them;
 /// [`image_confusion_counts`] leaves them on the device.
 ///
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
-/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore`
+/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore_index`
 /// - returns: `classes · classes` numbers, a row for each label
 ///
 /// # Errors
@@ -36,15 +36,19 @@ const OP: &str = "confusion_counts";
 /// assert_eq!(unetr_ops::confusion_counts(&logits, &labels, None)?, [0, 0, 1, 1]);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn confusion_counts(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -> Result<Vec<u64>> {
-    let counts = image_confusion_counts(logits, labels, ignore)?;
+pub fn confusion_counts(
+    logits: &Tensor,
+    labels: &Tensor,
+    ignore_index: Option<u32>,
+) -> Result<Vec<u64>> {
+    let counts = image_confusion_counts(logits, labels, ignore_index)?;
     // host sync: reads a matrix of every image
     let images: Vec<Vec<u32>> = counts.to_vec2()?;
     let classes = logits.dim(1)?;
     let mut total = vec![0; classes * classes];
     for image in images {
         if image[total.len()] > 0 {
-            return Err(stray_label(labels, classes, ignore)?.into());
+            return Err(stray_label(labels, classes, ignore_index)?.into());
         }
         for (total, count) in total.iter_mut().zip(image) {
             *total += u64::from(count);
@@ -60,7 +64,7 @@ pub fn confusion_counts(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -
 /// - `logits`: `[batch, classes, ..]`
 /// - `labels`: `[batch, ..]`, u8, u32 or i64
 /// - returns: `[batch, classes · classes + 1]`, u32: the matrix of each image, a row for each label, and
-///   last how many of its pixels have a label that is neither a class nor `ignore`
+///   last how many of its pixels have a label that is neither a class nor `ignore_index`
 ///
 /// # Errors
 /// When the shapes do not fit. Labels that are no class are an error at once on the CPU only; the last
@@ -81,25 +85,25 @@ pub fn confusion_counts(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -
 pub fn image_confusion_counts(
     logits: &Tensor,
     labels: &Tensor,
-    ignore: Option<u32>,
+    ignore_index: Option<u32>,
 ) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     #[cfg(feature = "cuda")]
     if let Some(scores) = crate::cuda::Scores::of(logits)? {
-        let labels = crate::cuda::Labels::of(labels, logits, ignore)?;
+        let labels = crate::cuda::Labels::of(labels, logits, ignore_index)?;
         if let Some(counts) = crate::cuda::counts::image_confusion_counts(&scores, &labels)? {
             return Ok(counts);
         }
     }
     if !runs_on_cpu(logits) {
-        return composed::image_confusion_counts(logits, labels, ignore);
+        return composed::image_confusion_counts(logits, labels, ignore_index);
     }
     let (logits, labels) = (logits.detach().contiguous()?, labels.contiguous()?);
     let (batch, classes) = (labels.dim(0)?, logits.dim(1)?);
     let counter = cpu::Counter {
         pixels: labels.elem_count() / batch,
         classes,
-        ignore: ignore.map(i64::from),
+        ignore_index: ignore_index.map(i64::from),
     };
     let counts = for_real!(logits, T => with_elements(&logits, |logits: &[T]| match labels.dtype() {
         DType::U8 => with_elements(&labels, |labels: &[u8]| counter.count(logits, labels)),
@@ -112,10 +116,11 @@ pub fn image_confusion_counts(
 }
 
 /// The error that names a label that is neither a class nor ignored.
-fn stray_label(labels: &Tensor, classes: usize, ignore: Option<u32>) -> Result<OpError> {
+fn stray_label(labels: &Tensor, classes: usize, ignore_index: Option<u32>) -> Result<OpError> {
     let labels: Vec<i64> = labels.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-    let valid =
-        |label: &i64| (0..classes as i64).contains(label) || Some(*label) == ignore.map(i64::from);
+    let valid = |label: &i64| {
+        (0..classes as i64).contains(label) || Some(*label) == ignore_index.map(i64::from)
+    };
     let stray = labels.into_iter().find(|label| !valid(label));
     let label = stray.unwrap_or_default();
     let op = OP;
@@ -146,8 +151,12 @@ mod tests {
     }
 
     /// As other devices compute it.
-    fn by_composition(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -> Result<Vec<u64>> {
-        confusion_counts(&logits.to_dtype(DType::F16)?, labels, ignore)
+    fn by_composition(
+        logits: &Tensor,
+        labels: &Tensor,
+        ignore_index: Option<u32>,
+    ) -> Result<Vec<u64>> {
+        confusion_counts(&logits.to_dtype(DType::F16)?, labels, ignore_index)
     }
 
     #[test]

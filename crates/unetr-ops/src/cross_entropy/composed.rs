@@ -8,7 +8,7 @@ pub(super) fn cross_entropy(
     labels: &Tensor,
     config: &CrossEntropyConfig<'_>,
 ) -> Result<Tensor> {
-    let labels = DeviceLabels::new(logits, labels, config.ignore)?;
+    let labels = DeviceLabels::new(logits, labels, config.ignore_index)?;
     let log_probabilities = candle_nn::ops::log_softmax(logits, 1)?;
     let classes = logits.dim(1)?;
     let weights = match config.class_weights {

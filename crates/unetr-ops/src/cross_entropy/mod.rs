@@ -29,7 +29,7 @@ pub struct CrossEntropyConfig<'a> {
     /// al. 2016, section 7, <https://arxiv.org/abs/1512.00567>).
     pub smoothing: f64,
     /// Pixels with this label are left out, whether it is a class or not.
-    pub ignore: Option<u32>,
+    pub ignore_index: Option<u32>,
 }
 
 /// Mean over all pixels of `-log softmax(logits)[label]`.
@@ -56,7 +56,7 @@ pub struct CrossEntropyConfig<'a> {
 ///
 /// let logits = Tensor::zeros((1, 2, 1, 3), candle_core::DType::F64, &Device::Cpu)?;
 /// let labels = Tensor::new(&[[[0u8, 1, 255]]], &Device::Cpu)?;
-/// let config = CrossEntropyConfig { ignore: Some(255), ..Default::default() };
+/// let config = CrossEntropyConfig { ignore_index: Some(255), ..Default::default() };
 /// let loss = cross_entropy(&logits, &labels, &config)?.to_scalar::<f64>()?;
 /// assert!((loss - 2f64.ln()).abs() < 1e-15);
 /// # Ok::<(), candle_core::Error>(())
@@ -69,7 +69,7 @@ pub fn cross_entropy(
     check_labels(OP, logits, labels)?;
     config.check(logits.dim(1)?)?;
     #[cfg(feature = "cuda")]
-    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore)? {
+    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore_index)? {
         let loss = cuda::losses::losses(OP, logits, pixels, (), config.on_cuda())?;
         return loss.to_dtype(logits.dtype());
     }
@@ -77,7 +77,7 @@ pub fn cross_entropy(
         let loss = composed::cross_entropy(&summable(logits)?, labels, config)?;
         return loss.to_dtype(logits.dtype());
     }
-    let pixels = Pixels::new(OP, logits, labels, config.ignore)?;
+    let pixels = Pixels::new(OP, logits, labels, config.ignore_index)?;
     match config.weighted(logits.dim(1)?) {
         Some(loss) => pixel_loss::apply(OP, logits, pixels, (), loss),
         None => pixel_loss::apply(OP, logits, pixels, (), CrossEntropy),
@@ -128,7 +128,7 @@ mod tests {
     const PLAIN: CrossEntropyConfig<'_> = CrossEntropyConfig {
         class_weights: None,
         smoothing: 0.,
-        ignore: None,
+        ignore_index: None,
     };
 
     fn labels() -> Tensor {
@@ -215,7 +215,7 @@ mod tests {
         let configs = settings.map(|(class_weights, smoothing)| CrossEntropyConfig {
             class_weights,
             smoothing,
-            ignore: Some(255),
+            ignore_index: Some(255),
         });
         configs.into_iter()
     }
@@ -256,7 +256,7 @@ mod tests {
         let (logits, labels) = scores_and_labels([3, 3, 19, 21]);
         let weighted = CrossEntropyConfig {
             class_weights: Some(&[1.; 3]),
-            ignore: Some(255),
+            ignore_index: Some(255),
             smoothing: 0.,
         };
         let plain = CrossEntropyConfig {
@@ -278,7 +278,7 @@ mod tests {
             let config = CrossEntropyConfig {
                 class_weights,
                 smoothing,
-                ignore: None,
+                ignore_index: None,
             };
             let error = cross_entropy(&logits, &labels(), &config);
             error.unwrap_err().to_string()

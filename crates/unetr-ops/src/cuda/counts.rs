@@ -46,7 +46,7 @@ pub(crate) fn image_confusion_counts(scores: &Scores, labels: &Labels) -> Result
         scores.chunks(),
         scores.pixels,
         scores.classes,
-        labels.ignore
+        labels.ignore_index
     ];
     let kernel = format!("confusion_counts_{}", suffix(scores.array.dtype()));
     launch(device, "counts", &kernel, scores.launch(shared), args)?;

@@ -88,7 +88,7 @@ impl Recorded {
             scores.chunks(),
             scores.pixels,
             scores.classes,
-            labels.ignore
+            labels.ignore_index
         ];
         let kernel = for_classes("loss_sums", scores.classes);
         launch(device, "losses", &kernel, scores.launch(0), args)?;
@@ -133,7 +133,7 @@ impl Operation for Recorded {
             scores.chunks(),
             scores.pixels,
             scores.classes,
-            labels.ignore
+            labels.ignore_index
         ];
         let kernel = for_classes("loss_gradient", scores.classes);
         launch(device, "losses", &kernel, scores.launch(0), args)?;
@@ -177,7 +177,7 @@ impl SoftCounts {
             scores.chunks(),
             scores.pixels,
             scores.classes,
-            labels.ignore
+            labels.ignore_index
         ];
         launch(device, "losses", "soft_count_sums", scores.launch(0), args)?;
         let counts = Array::empty(device, DType::F32, [3, scores.batch, scores.classes])?;
@@ -209,7 +209,7 @@ impl Operation for SoftCounts {
             scores.chunks(),
             scores.pixels,
             scores.classes,
-            labels.ignore
+            labels.ignore_index
         ];
         let kernel = for_classes("soft_count_gradient", scores.classes);
         launch(device, "losses", &kernel, scores.launch(0), args)?;

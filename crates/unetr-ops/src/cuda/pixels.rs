@@ -61,14 +61,14 @@ impl Scores {
 pub(crate) struct Labels {
     pub(crate) array: Array,
     /// Below 0 if nothing is ignored.
-    pub(crate) ignore: i64,
+    pub(crate) ignore_index: i64,
 }
 
 impl Labels {
-    pub(crate) fn of(labels: &Tensor, logits: &Tensor, ignore: Option<u32>) -> Result<Self> {
+    pub(crate) fn of(labels: &Tensor, logits: &Tensor, ignore_index: Option<u32>) -> Result<Self> {
         Ok(Self {
             array: Array::of(&labels.to_device(logits.device())?)?,
-            ignore: ignore.map_or(-1, i64::from),
+            ignore_index: ignore_index.map_or(-1, i64::from),
         })
     }
 
@@ -90,7 +90,7 @@ impl Pixels {
     pub(crate) fn of(
         logits: &Tensor,
         labels: &Tensor,
-        ignore: Option<u32>,
+        ignore_index: Option<u32>,
     ) -> Result<Option<Self>> {
         let Some(scores) = Scores::of(logits)? else {
             return Ok(None);
@@ -98,7 +98,7 @@ impl Pixels {
         let array = scores.array.to_dtype(DType::F32)?;
         Ok(Some(Self {
             scores: Scores { array, ..scores },
-            labels: Labels::of(labels, logits, ignore)?,
+            labels: Labels::of(labels, logits, ignore_index)?,
         }))
     }
 }

@@ -24,7 +24,7 @@ pub struct FocalConfig<'a> {
     /// The weight of every class, at least 0, the paper's `α`; all are 1 by default.
     pub class_weights: Option<&'a [f32]>,
     /// Pixels with this label are left out, whether it is a class or not.
-    pub ignore: Option<u32>,
+    pub ignore_index: Option<u32>,
 }
 
 impl Default for FocalConfig<'_> {
@@ -32,7 +32,7 @@ impl Default for FocalConfig<'_> {
         Self {
             gamma: 2.,
             class_weights: None,
-            ignore: None,
+            ignore_index: None,
         }
     }
 }
@@ -82,7 +82,7 @@ pub fn focal(logits: &Tensor, labels: &Tensor, config: &FocalConfig<'_>) -> Resu
     let classes = logits.dim(1)?;
     config.check(classes)?;
     #[cfg(feature = "cuda")]
-    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore)? {
+    if let Some(pixels) = cuda::Pixels::of(logits, labels, config.ignore_index)? {
         let focal = cuda::losses::Losses {
             focal: Some(config.gamma),
             class_weights: config.class_weights,
@@ -99,7 +99,7 @@ pub fn focal(logits: &Tensor, labels: &Tensor, config: &FocalConfig<'_>) -> Resu
         gamma: config.gamma,
         weights: weights_by_label(config.class_weights, classes),
     };
-    let pixels = Pixels::new(OP, logits, labels, config.ignore)?;
+    let pixels = Pixels::new(OP, logits, labels, config.ignore_index)?;
     pixel_loss::apply(OP, logits, pixels, (), loss)
 }
 
@@ -124,7 +124,7 @@ mod tests {
             .map(|(gamma, class_weights)| FocalConfig {
                 gamma,
                 class_weights,
-                ignore: Some(255),
+                ignore_index: Some(255),
             })
     }
 
@@ -191,7 +191,7 @@ mod tests {
             let config = FocalConfig {
                 gamma,
                 class_weights,
-                ignore: None,
+                ignore_index: None,
             };
             focal(&logits, &labels, &config).unwrap_err().to_string()
         };

@@ -14,8 +14,8 @@ pub(super) fn lovasz_softmax(
     config: &LovaszConfig,
     terms: &[Term],
 ) -> Result<Tensor> {
-    let pixels = Pixels::new(OP, logits, labels, config.ignore)?;
-    let labels = DeviceLabels::new(logits, labels, config.ignore)?;
+    let pixels = Pixels::new(OP, logits, labels, config.ignore_index)?;
+    let labels = DeviceLabels::new(logits, labels, config.ignore_index)?;
     let one_hot = labels.one_hot(logits)?;
     let valid = labels.valid.unsqueeze(1)?;
     let probabilities = candle_nn::ops::softmax(logits, 1)?.broadcast_mul(&valid)?;

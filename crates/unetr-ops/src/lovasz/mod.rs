@@ -84,7 +84,7 @@ pub struct LovaszConfig {
     /// Those that are labelled by default.
     pub classes: ClassMean,
     /// Pixels with this label are left out, whether it is a class or not.
-    pub ignore: Option<u32>,
+    pub ignore_index: Option<u32>,
 }
 
 /// Lovász-softmax loss (Berman et al. 2018, <https://arxiv.org/abs/1705.08790>): the Lovász extension
@@ -131,7 +131,7 @@ pub fn lovasz_softmax(logits: &Tensor, labels: &Tensor, config: &LovaszConfig) -
             expected,
         ));
     }
-    let pixels = Pixels::new(OP, logits, labels, config.ignore)?;
+    let pixels = Pixels::new(OP, logits, labels, config.ignore_index)?;
     let terms = extension::terms(&pixels, config);
     if runs_on_cpu(logits) {
         return many::apply(OP, &[logits], (), cpu::LovaszSoftmax { pixels, terms });
@@ -158,7 +158,7 @@ mod tests {
             means.clone().map(|classes| LovaszConfig {
                 region,
                 classes,
-                ignore: Some(255),
+                ignore_index: Some(255),
             })
         })
     }
@@ -252,7 +252,7 @@ mod tests {
         let (logits, labels) = batch(19, 21);
         for config in configs() {
             let reference = |x: &[Tensor]| {
-                let pixels = Pixels::new(OP, &x[0], &labels, config.ignore)?;
+                let pixels = Pixels::new(OP, &x[0], &labels, config.ignore_index)?;
                 let terms = extension::terms(&pixels, &config);
                 composed::lovasz_softmax(&x[0], &labels, &config, &terms)
             };
@@ -278,7 +278,7 @@ mod tests {
         let error = |classes| {
             let config = LovaszConfig {
                 classes: ClassMean::Only(classes),
-                ignore: Some(255),
+                ignore_index: Some(255),
                 ..LovaszConfig::default()
             };
             let error = lovasz_softmax(&logits, &labels, &config);

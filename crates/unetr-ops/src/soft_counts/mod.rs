@@ -14,12 +14,12 @@ const OP: &str = "soft_counts";
 
 /// Sums over the pixels of each image, class by class, from which Dice, Tversky and other overlaps are
 /// made: with `p` the softmax of the scores and `y` the one-hot labels, the hits `Σ p·y`, the
-/// predicted pixels `Σ p` and the labelled pixels `Σ y`, in this order. Pixels whose label is `ignore`
+/// predicted pixels `Σ p` and the labelled pixels `Σ y`, in this order. Pixels whose label is `ignore_index`
 /// are left out.
 ///
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
-/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore`
+/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore_index`
 /// - returns: `[3, batch, classes]`; f32 for scores in half precision
 ///
 /// # Errors
@@ -41,16 +41,16 @@ const OP: &str = "soft_counts";
 /// assert_eq!(loss.rank(), 0);
 /// # Ok::<(), candle_core::Error>(())
 /// ```
-pub fn soft_counts(logits: &Tensor, labels: &Tensor, ignore: Option<u32>) -> Result<Tensor> {
+pub fn soft_counts(logits: &Tensor, labels: &Tensor, ignore_index: Option<u32>) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     #[cfg(feature = "cuda")]
-    if let Some(pixels) = crate::cuda::Pixels::of(logits, labels, ignore)? {
+    if let Some(pixels) = crate::cuda::Pixels::of(logits, labels, ignore_index)? {
         return crate::cuda::losses::soft_counts(OP, logits, pixels);
     }
     if !runs_on_cpu(logits) {
-        return composed::soft_counts(&summable(logits)?, labels, ignore);
+        return composed::soft_counts(&summable(logits)?, labels, ignore_index);
     }
-    let pixels = Pixels::new(OP, logits, labels, ignore)?;
+    let pixels = Pixels::new(OP, logits, labels, ignore_index)?;
     let shape = (3, pixels.sizes.batch, pixels.sizes.classes);
     many::apply(OP, &[logits], shape, cpu::SoftCounts { pixels })
 }

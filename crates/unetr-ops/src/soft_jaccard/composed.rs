@@ -7,10 +7,10 @@ pub(super) fn soft_jaccard(
     logits: &Tensor,
     labels: &Tensor,
     reduction: JaccardReduction,
-    ignore: Option<u32>,
+    ignore_index: Option<u32>,
 ) -> Result<Tensor> {
     let (batch, classes) = (logits.dim(0)?, logits.dim(1)?);
-    let labels = DeviceLabels::new(logits, labels, ignore)?;
+    let labels = DeviceLabels::new(logits, labels, ignore_index)?;
     let one_hot = labels.one_hot(logits)?;
     let probabilities = candle_nn::ops::softmax(logits, 1)?;
     let products = (&probabilities * &one_hot)?;

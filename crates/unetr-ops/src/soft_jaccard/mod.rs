@@ -31,14 +31,14 @@ pub enum JaccardReduction {
 
 /// `1 - intersection / union` of the softmax `p` and the one-hot labels `y`, with
 /// `intersection = Σ p·y` and `union = Σ (p + y - p·y + 1e-8)` over pixels, images and classes: one
-/// ratio for the whole batch, as in the Flax tutorial. Pixels whose label is `ignore` are left out; if
+/// ratio for the whole batch, as in the Flax tutorial. Pixels whose label is `ignore_index` are left out; if
 /// that is all of them, the loss is 0.
 ///
 /// Source: <https://flax.readthedocs.io/en/latest/examples/image_segmentation.html>
 ///
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
-/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore`
+/// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore_index`
 /// - returns: a scalar
 ///
 /// # Errors
@@ -61,11 +61,11 @@ pub fn soft_jaccard(
     logits: &Tensor,
     labels: &Tensor,
     reduction: JaccardReduction,
-    ignore: Option<u32>,
+    ignore_index: Option<u32>,
 ) -> Result<Tensor> {
     check_labels(OP, logits, labels)?;
     #[cfg(feature = "cuda")]
-    if let Some(pixels) = cuda::Pixels::of(logits, labels, ignore)? {
+    if let Some(pixels) = cuda::Pixels::of(logits, labels, ignore_index)? {
         // In double, where the reductions round alike.
         let jaccard = cuda::losses::Losses {
             jaccard: true,
@@ -75,10 +75,10 @@ pub fn soft_jaccard(
         return loss.to_dtype(logits.dtype());
     }
     if runs_on_cpu(logits) {
-        let pixels = Pixels::new(OP, logits, labels, ignore)?;
+        let pixels = Pixels::new(OP, logits, labels, ignore_index)?;
         pixel_loss::apply(OP, logits, pixels, (), SoftJaccard { reduction })
     } else {
-        let loss = composed::soft_jaccard(&summable(logits)?, labels, reduction, ignore)?;
+        let loss = composed::soft_jaccard(&summable(logits)?, labels, reduction, ignore_index)?;
         loss.to_dtype(logits.dtype())
     }
 }
@@ -137,10 +137,10 @@ mod tests {
                 soft_jaccard(logits, labels, reduction, Some(255))
             });
             let (logits, labels) = scores_and_labels([3, 5, 19, 21]);
-            let ignore = Some(255);
+            let ignore_index = Some(255);
             let reference =
-                |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels, reduction, ignore);
-            let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels, reduction, ignore);
+                |x: &[Tensor]| composed::soft_jaccard(&x[0], &labels, reduction, ignore_index);
+            let f = |x: &[Tensor]| soft_jaccard(&x[0], &labels, reduction, ignore_index);
             assert_same("soft_jaccard", &[logits], f, reference);
         }
     }

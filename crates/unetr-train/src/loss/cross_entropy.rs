@@ -38,7 +38,7 @@ impl CrossEntropy {
         CrossEntropyConfig {
             class_weights: self.class_weights.as_deref(),
             smoothing: self.smoothing,
-            ignore: self.ignore_index,
+            ignore_index: self.ignore_index,
         }
     }
 

@@ -39,7 +39,7 @@ impl Focal {
         FocalConfig {
             gamma: self.gamma,
             class_weights: self.class_weights.as_deref(),
-            ignore: self.ignore_index,
+            ignore_index: self.ignore_index,
         }
     }
 

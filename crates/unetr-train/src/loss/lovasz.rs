@@ -34,7 +34,7 @@ impl Loss for Lovasz {
         let config = LovaszConfig {
             region: self.region,
             classes: self.classes.clone(),
-            ignore: self.ignore_index,
+            ignore_index: self.ignore_index,
         };
         let value = unetr_ops::lovasz_softmax(logits, labels, &config)?;
         Ok(LossValue::single("lovasz", value))
