@@ -1,5 +1,5 @@
-use crate::{Error, Image, Normalize, Result, Sample};
-use candle_core::{Device, Tensor, WithDType};
+use crate::{Error, Image, Normalize, Result, Sample, transform::planes};
+use candle_core::{Device, Tensor};
 use image::GrayImage;
 
 /// Samples of one size, stacked for the network.
@@ -26,7 +26,9 @@ impl Batch {
     /// When there is no sample, a mask has another size than its photo, or two samples differ in
     /// size, in their pixels' type or in the number of their masks; the error names both.
     pub fn collate(samples: impl IntoIterator<Item = (usize, Sample)>) -> Result<Self> {
-        let items = samples.into_iter().map(|(i, sample)| Item::new(i, sample));
+        let items = samples
+            .into_iter()
+            .map(|(i, sample)| Item::new(i, sample, None));
         let items: Vec<_> = items.collect::<Result<_>>()?;
         Item::check_alike(&items)?;
         Self::stack(items)
@@ -65,10 +67,7 @@ impl Batch {
     pub(crate) fn stack(items: Vec<Item>) -> Result<Self> {
         let first = items.first().ok_or(Error::EmptyBatch)?;
         let [height, width] = first.size;
-        let images = match first.pixels {
-            Pixels::U8(_) => images(&items, Pixels::as_u8),
-            Pixels::F32(_) => images(&items, Pixels::as_f32),
-        }?;
+        let images = images(&items, first)?;
         let masks = (0..first.masks.len()).map(|n| {
             let masks: Vec<&[u8]> = items.iter().map(|item| item.masks[n].as_slice()).collect();
             Tensor::from_vec(masks.concat(), (items.len(), height, width), &Device::Cpu)
@@ -84,15 +83,29 @@ impl Batch {
     }
 }
 
-/// Stacks photos that are known to have one size and one type.
-fn images<T: WithDType>(items: &[Item], values: fn(&Pixels) -> Option<&[T]>) -> Result<Tensor> {
-    let [height, width] = items[0].size;
+/// Stacks photos that are known to be like the first.
+fn images(items: &[Item], first: &Item) -> Result<Tensor> {
+    let [height, width] = first.size;
     let shape = (items.len(), 3, height, width);
-    let photos: Vec<&[T]> = items
-        .iter()
-        .filter_map(|item| values(&item.pixels))
-        .collect();
-    Ok(Tensor::from_vec(photos.concat(), shape, &Device::Cpu)?)
+    let count = items.len() * 3 * height * width;
+    if let Pixels::U8(_) = first.pixels {
+        let mut bytes = Vec::with_capacity(count);
+        for item in items {
+            if let Pixels::U8(photo) = &item.pixels {
+                bytes.extend_from_slice(photo);
+            }
+        }
+        return Ok(Tensor::from_vec(bytes, shape, &Device::Cpu)?);
+    }
+    let mut floats = Vec::with_capacity(count);
+    for item in items {
+        match &item.pixels {
+            Pixels::U8(_) => {}
+            Pixels::F32(photo) => floats.extend_from_slice(photo),
+            Pixels::ToNormalize(photo, normalize) => normalize.append(photo, &mut floats),
+        }
+    }
+    Ok(Tensor::from_vec(floats, shape, &Device::Cpu)?)
 }
 
 /// A sample in the layout of a batch. A worker thread makes it, so that the thread that trains has
@@ -112,42 +125,41 @@ pub(crate) struct Item {
 pub(crate) enum Pixels {
     U8(Vec<u8>),
     F32(Vec<f32>),
+    /// Floats that are made of these bytes when a batch is stacked: a quarter of the memory until then.
+    ToNormalize(Vec<u8>, Normalize),
 }
 
 impl Pixels {
-    fn as_u8(&self) -> Option<&[u8]> {
-        match self {
-            Self::U8(values) => Some(values),
-            Self::F32(_) => None,
-        }
-    }
-
-    fn as_f32(&self) -> Option<&[f32]> {
-        match self {
-            Self::F32(values) => Some(values),
-            Self::U8(_) => None,
+    /// Makes the floats now.
+    pub(crate) fn normalize(&mut self) {
+        if let Self::ToNormalize(photo, normalize) = self {
+            *self = Self::F32(normalize.floats(photo));
         }
     }
 
     fn type_name(&self) -> &'static str {
         match self {
             Self::U8(_) => "u8",
-            Self::F32(_) => "f32",
+            Self::F32(_) | Self::ToNormalize(..) => "f32",
         }
     }
 }
 
 impl Item {
-    pub(crate) fn new(index: usize, sample: Sample) -> Result<Self> {
+    /// A sample, the normalisation of whose bytes may be left for later.
+    pub(crate) fn new(index: usize, sample: Sample, normalize: Option<Normalize>) -> Result<Self> {
         let size = sample.size()?;
         let masks = std::iter::once(sample.mask).chain(sample.extra_masks);
         Ok(Self {
             index,
             size,
             masks: masks.map(GrayImage::into_raw).collect(),
-            pixels: match sample.image {
-                Image::U8(pixels) => Pixels::U8(planes(&pixels)),
-                Image::F32(planes) => Pixels::F32(planes.values),
+            pixels: match (sample.image, normalize) {
+                (Image::U8(photo), None) => Pixels::U8(planes(&photo)),
+                (Image::U8(photo), Some(normalize)) => {
+                    Pixels::ToNormalize(planes(&photo), normalize)
+                }
+                (Image::F32(planes), _) => Pixels::F32(planes.values),
             },
             name: sample.name,
         })
@@ -180,13 +192,4 @@ impl Item {
             _ => format!("{height}x{width} {pixels} with {masks} masks"),
         }
     }
-}
-
-fn planes(interleaved: &[u8]) -> Vec<u8> {
-    let (pixels, _) = interleaved.as_chunks::<3>();
-    let mut planes = Vec::with_capacity(interleaved.len());
-    for channel in 0..3 {
-        planes.extend(pixels.iter().map(|pixel| pixel[channel]));
-    }
-    planes
 }

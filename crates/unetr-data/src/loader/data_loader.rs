@@ -187,7 +187,7 @@ impl DataLoader {
     pub fn replay(&self, epoch: u64, index: usize) -> Result<Sample> {
         let sample = self.job(epoch, Vec::new()).sample(index)?;
         match &self.normalize {
-            Some(normalize) => Canvas::with(sample, |canvas| normalize.change(canvas)),
+            Some(normalize) => Canvas::with(sample, |canvas| canvas.normalize(normalize)),
             None => Ok(sample),
         }
     }

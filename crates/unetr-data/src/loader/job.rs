@@ -1,5 +1,5 @@
 use super::data_loader::SharedDataset;
-use crate::{Error, Result, Sample, Transform, batch::Item, panic::guarded, sample_rng};
+use crate::{Canvas, Error, Result, Sample, Transform, batch::Item, panic::guarded, sample_rng};
 use std::sync::Arc;
 
 /// What is to be read in an epoch.
@@ -17,19 +17,23 @@ impl Job {
     /// The sample at a position of the order.
     pub(super) fn load(&self, position: usize) -> Result<Item> {
         let index = self.order[position];
-        self.named(index, || Item::new(index, self.transformed(index)?))
+        self.named(index, || {
+            let (sample, normalize) = self.transformed(index)?.finish_in_bytes()?;
+            Item::new(index, sample, normalize)
+        })
     }
 
     /// The dataset's sample at `index`.
     pub(super) fn sample(&self, index: usize) -> Result<Sample> {
-        self.named(index, || self.transformed(index))
+        self.named(index, || self.transformed(index)?.finish())
     }
 
     /// Reads and transforms a sample.
-    fn transformed(&self, index: usize) -> Result<Sample> {
-        let sample = self.dataset.0.get(index)?;
+    fn transformed(&self, index: usize) -> Result<Canvas> {
+        let mut canvas = Canvas::new(self.dataset.0.get(index)?)?;
         let mut rng = sample_rng(self.seed, self.epoch, index as u64);
-        self.transform.apply(sample, &mut rng)
+        self.transform.draw(&mut canvas, &mut rng)?;
+        Ok(canvas)
     }
 
     /// Says which sample an error is about. A panic becomes an error, so that nobody waits for a sample that never

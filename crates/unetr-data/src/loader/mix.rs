@@ -44,6 +44,9 @@ pub enum Mix {
 impl Mix {
     /// Mixes samples of one size.
     pub(super) fn apply(self, items: &mut [Item], rng: &mut SampleRng) {
+        for item in &mut *items {
+            item.pixels.normalize();
+        }
         let before = items.to_vec();
         let any = |rng: &mut SampleRng| &before[below(rng, before.len())];
         for item in items {

@@ -1,8 +1,8 @@
 use image::{GrayImage, RgbImage};
 
 use super::geometry::{Fill, Geometry, Region, Step};
-use super::pixels::into_u8;
-use super::sample_at;
+use super::pixels::{into_u8, planes};
+use super::{Normalize, sample_at};
 use crate::{Error, Image, Planes, Result, Sample};
 
 /// A sample on its way through a pipeline.
@@ -34,12 +34,12 @@ use crate::{Error, Image, Planes, Result, Sample};
 pub struct Canvas {
     sample: Sample,
     geometry: Option<Geometry>,
-    colours: Option<Box<Tables<u8>>>,
-    floats: Option<Box<Tables<f32>>>,
+    colours: Option<Box<Tables>>,
+    normalize: Option<Normalize>,
 }
 
 /// What each value of each channel becomes.
-pub(super) type Tables<T> = [[T; 256]; 3];
+type Tables = [[u8; 256]; 3];
 
 impl Canvas {
     /// A sample to which nothing has been done.
@@ -52,7 +52,7 @@ impl Canvas {
             sample,
             geometry: None,
             colours: None,
-            floats: None,
+            normalize: None,
         })
     }
 
@@ -93,6 +93,13 @@ impl Canvas {
     pub fn finish(mut self) -> Result<Sample> {
         self.flush()?;
         Ok(self.sample)
+    }
+
+    /// As [`finish`](Self::finish), but a normalisation at the end is left to the caller: bytes are a quarter of the
+    /// floats.
+    pub(crate) fn finish_in_bytes(mut self) -> Result<(Sample, Option<Normalize>)> {
+        let normalize = self.normalize.take();
+        Ok((self.finish()?, normalize))
     }
 
     /// The photo's 8-bit pixels and the masks, for a transform that changes values and no sizes.
@@ -173,20 +180,16 @@ impl Canvas {
         Ok(())
     }
 
-    /// Notes which float each value of each channel becomes.
-    pub(super) fn floats(
-        &mut self,
-        transform: &'static str,
-        change: impl Fn(usize, u8) -> f32,
-    ) -> Result<()> {
-        self.require_u8(transform)?;
-        self.floats = Some(table(self.colours.take().as_deref(), change));
+    /// Notes the normalisation.
+    pub(crate) fn normalize(&mut self, normalize: &Normalize) -> Result<()> {
+        self.require_u8("Normalize")?;
+        self.normalize = Some(normalize.clone());
         Ok(())
     }
 
     fn require_u8(&self, transform: &'static str) -> Result<()> {
         match self.sample.image {
-            Image::U8(_) if self.floats.is_none() => Ok(()),
+            Image::U8(_) if self.normalize.is_none() => Ok(()),
             _ => Err(Error::AfterNormalize { transform }),
         }
     }
@@ -194,8 +197,8 @@ impl Canvas {
     /// Does what is noted.
     fn flush(&mut self) -> Result<()> {
         let geometry = self.geometry.take();
-        let (colours, floats) = (self.colours.take(), self.floats.take());
-        if geometry.is_none() && colours.is_none() && floats.is_none() {
+        let (colours, normalize) = (self.colours.take(), self.normalize.take());
+        if geometry.is_none() && colours.is_none() && normalize.is_none() {
             return self.sample.size().map(drop);
         }
         self.sample.size()?;
@@ -208,8 +211,11 @@ impl Canvas {
             rgb.iter_mut()
                 .for_each(|pixel| *pixel = look_up(&colours, pixel));
         }
-        self.sample.image = match floats {
-            Some(floats) => Image::F32(to_planes(&pixels, &floats)),
+        self.sample.image = match normalize {
+            Some(normalize) => Image::F32(Planes {
+                size: [pixels.height() as usize, pixels.width() as usize],
+                values: normalize.floats(&planes(&pixels)),
+            }),
             None => Image::U8(pixels),
         };
         if let Some(geometry) = geometry {
@@ -222,11 +228,8 @@ impl Canvas {
 }
 
 /// What becomes of each value after an earlier change.
-fn table<T: Copy + Default>(
-    before: Option<&Tables<u8>>,
-    change: impl Fn(usize, u8) -> T,
-) -> Box<Tables<T>> {
-    let mut tables = Box::new([[T::default(); 256]; 3]);
+fn table(before: Option<&Tables>, change: impl Fn(usize, u8) -> u8) -> Box<Tables> {
+    let mut tables = Box::new([[0; 256]; 3]);
     for (channel, table) in tables.iter_mut().enumerate() {
         for (from, to) in (0..=u8::MAX).zip(table) {
             let from = before.map_or(from, |before| before[channel][usize::from(from)]);
@@ -236,7 +239,7 @@ fn table<T: Copy + Default>(
     tables
 }
 
-fn look_up([red, green, blue]: &Tables<u8>, &[r, g, b]: &[u8; 3]) -> [u8; 3] {
+fn look_up([red, green, blue]: &Tables, &[r, g, b]: &[u8; 3]) -> [u8; 3] {
     [
         red[usize::from(r)],
         green[usize::from(g)],
@@ -244,19 +247,7 @@ fn look_up([red, green, blue]: &Tables<u8>, &[r, g, b]: &[u8; 3]) -> [u8; 3] {
     ]
 }
 
-fn to_planes(pixels: &RgbImage, floats: &Tables<f32>) -> Planes {
-    let (rgb, _) = pixels.as_chunks::<3>();
-    let mut values = Vec::with_capacity(pixels.len());
-    for (channel, table) in floats.iter().enumerate() {
-        values.extend(rgb.iter().map(|pixel| table[usize::from(pixel[channel])]));
-    }
-    Planes {
-        size: [pixels.height() as usize, pixels.width() as usize],
-        values,
-    }
-}
-
-fn to_pixels(geometry: &Geometry, pixels: &RgbImage, colours: Option<&Tables<u8>>) -> RgbImage {
+fn to_pixels(geometry: &Geometry, pixels: &RgbImage, colours: Option<&Tables>) -> RgbImage {
     let [height, width] = geometry.size();
     let mut output = RgbImage::new(width as u32, height as u32);
     let (rows, _) = output.as_chunks_mut::<3>();

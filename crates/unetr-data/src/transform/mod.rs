@@ -73,6 +73,7 @@ pub use one_of::{Choice, OneOf};
 pub use pad::Pad;
 pub use perspective::Perspective;
 pub use pixels::PixelType;
+pub(crate) use pixels::planes;
 pub use probability::Probability;
 pub use random_resized_crop::RandomResizedCrop;
 pub use resize::{Resize, resize_image};

@@ -1,4 +1,5 @@
 use super::{Canvas, PixelType, Transform};
+use crate::simd::vectorised;
 use crate::{Error, Result, SampleRng};
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -44,29 +45,46 @@ impl Normalize {
     /// # Errors
     /// When the images have another shape, or the device fails.
     pub fn on_device(&self, images: &Tensor) -> Result<Tensor> {
-        let channels = |value: &dyn Fn(usize) -> f32| {
-            let values: Vec<f32> = (0..3).map(value).collect();
-            Tensor::from_vec(values, (1, 3, 1, 1), images.device())
-        };
-        let shift = channels(&|channel| self.mean[channel] * 255.0)?;
-        let scale = channels(&|channel| 1.0 / (self.std[channel] * 255.0))?;
+        let channels = |values: [f32; 3]| Tensor::new(&values, images.device())?.reshape((3, 1, 1));
+        let shift = channels(self.shift())?;
+        let scale = channels(self.scale())?;
         let floats = images.to_dtype(DType::F32)?;
         Ok(floats.broadcast_sub(&shift)?.broadcast_mul(&scale)?)
     }
 
-    /// Normalises one sample.
-    pub(crate) fn change(&self, canvas: &mut Canvas) -> Result<()> {
-        canvas.floats("Normalize", |channel, value| {
-            let shift = self.mean[channel] * 255.0;
-            let scale = 1.0 / (self.std[channel] * 255.0);
-            (f32::from(value) - shift) * scale
-        })
+    /// The floats of a photo's planes, `[3, height, width]`.
+    pub(crate) fn floats(&self, planes: &[u8]) -> Vec<f32> {
+        let mut floats = Vec::with_capacity(planes.len());
+        self.append(planes, &mut floats);
+        floats
+    }
+
+    /// Appends the floats of a photo's planes.
+    pub(crate) fn append(&self, planes: &[u8], floats: &mut Vec<f32>) {
+        let planes = planes.chunks_exact((planes.len() / 3).max(1));
+        for (plane, (shift, scale)) in planes.zip(self.shift().into_iter().zip(self.scale())) {
+            vectorised!({
+                floats.extend(
+                    plane
+                        .iter()
+                        .map(|&value| (f32::from(value) - shift) * scale),
+                );
+            });
+        }
+    }
+
+    fn shift(&self) -> [f32; 3] {
+        self.mean.map(|mean| mean * 255.0)
+    }
+
+    fn scale(&self) -> [f32; 3] {
+        self.std.map(|std| 1.0 / (std * 255.0))
     }
 }
 
 impl Transform for Normalize {
     fn draw(&self, canvas: &mut Canvas, _: &mut SampleRng) -> Result<()> {
-        self.change(canvas)
+        canvas.normalize(self)
     }
 
     fn check(&self, pixels: PixelType) -> Result<PixelType> {

@@ -1,3 +1,4 @@
+use crate::simd::vectorised;
 use crate::{Error, Image, Result};
 use image::RgbImage;
 
@@ -30,4 +31,19 @@ pub(super) fn into_u8(image: Image, transform: &'static str) -> Result<RgbImage>
         Image::U8(pixels) => Ok(pixels),
         Image::F32(_) => Err(Error::AfterNormalize { transform }),
     }
+}
+
+/// `[3, height, width]`: all red, then all green, then all blue values.
+pub(crate) fn planes(photo: &RgbImage) -> Vec<u8> {
+    let (pixels, _) = photo.as_chunks::<3>();
+    let mut planes = vec![0; photo.len()];
+    let (red, others) = planes.split_at_mut(pixels.len());
+    let (green, blue) = others.split_at_mut(pixels.len());
+    vectorised!({
+        let channels = red.iter_mut().zip(green).zip(blue);
+        for (pixel, ((red, green), blue)) in pixels.iter().zip(channels) {
+            [*red, *green, *blue] = *pixel;
+        }
+    });
+    planes
 }

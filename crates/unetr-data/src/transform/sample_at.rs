@@ -29,8 +29,11 @@ pub(super) fn bilinear<R: Iterator<Item = [f64; 2]>>(
         };
         u32::from_le_bytes([r, g, b, 0])
     };
-    // Whole numbers of four bytes: the very last pixel has but three.
-    let whole = |first: usize| Some(u32::from_le_bytes(*values.get(first..)?.first_chunk()?));
+    // A pixel and the next one, out of one number of eight bytes: behind the very last pixels there are no more.
+    let pair = |first: usize| {
+        let both = u64::from_le_bytes(*values.get(first..)?.first_chunk()?);
+        Some([both as u32, (both >> 24) as u32])
+    };
     let (mut across, mut down) = (Axis::new(width), Axis::new(width));
     let mut corners = Corners::new(width);
     let mut out = vec![[0; 3]; width];
@@ -49,18 +52,11 @@ pub(super) fn bilinear<R: Iterator<Item = [f64; 2]>>(
             } else {
                 usize::MAX / 2
             };
-            let [a, b, c, d] = if let Some(last) = whole(first + 3 * stride + 3) {
-                let near = |offset| whole(first + offset).unwrap_or_default();
-                [near(0), near(3), near(3 * stride), last]
-            } else {
-                let (left, above, right, below) = (x, y, x + 1, y + 1);
-                [
-                    pixel_or_fill(left, above),
-                    pixel_or_fill(right, above),
-                    pixel_or_fill(left, below),
-                    pixel_or_fill(right, below),
-                ]
-            };
+            let (above, below) = (pair(first), pair(first + 3 * stride));
+            let ([a, b], [c, d]) = above.zip(below).unwrap_or_else(|| {
+                let row = |y| [pixel_or_fill(x, y), pixel_or_fill(x + 1, y)];
+                (row(y), row(y + 1))
+            });
             corners.pixels[0][i] = a;
             corners.pixels[1][i] = b;
             corners.pixels[2][i] = c;

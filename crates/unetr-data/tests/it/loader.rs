@@ -12,8 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 use unetr_data::{
-    Affine, Batch, Compose, DataLoader, DataLoaderConfig, Dataset, Error, HorizontalFlip, Image,
-    Mix, Normalize, OnBroken, Order, Probability, Remainder, Resize, Result, Sample, Shard,
+    Affine, Batch, Canvas, Compose, DataLoader, DataLoaderConfig, Dataset, Error, HorizontalFlip,
+    Image, Mix, Normalize, OnBroken, Order, Probability, Remainder, Resize, Result, Sample,
+    SampleRng, Shard, Transform,
 };
 
 /// Photos of one colour that tells the index, some of them broken.
@@ -604,6 +605,37 @@ fn mixed_samples_are_made_of_the_batchs_pixels_in_step_with_their_masks() {
             }
         }
         assert!(mixed > 16, "{mixed} of 32 samples show several for {mix:?}");
+    }
+}
+
+#[test]
+fn floats_of_a_transform_and_bytes_to_normalise_stand_in_one_batch() {
+    /// Normalises; of all samples, or but of some, the floats are made at once.
+    #[derive(Debug)]
+    struct Early {
+        all: bool,
+    }
+    impl Transform for Early {
+        fn draw(&self, canvas: &mut Canvas, rng: &mut SampleRng) -> Result<()> {
+            let early = self.all || canvas.sample()?.name.ends_with(['1', '2', '5']);
+            Normalize::default().draw(canvas, rng)?;
+            if early {
+                canvas.sample()?;
+            }
+            Ok(())
+        }
+    }
+    let p = Probability::HALF;
+    for mix in [None, Some(Mix::CutMix { p }), Some(Mix::Mosaic { p })] {
+        let batches = |all| {
+            let config = DataLoaderConfig {
+                mix,
+                ..config(2, 4)
+            };
+            let loader = DataLoader::new(Colours::new(8), Early { all }, config).unwrap();
+            contents(loader.epoch(1))
+        };
+        assert_eq!(batches(false), batches(true), "{mix:?}");
     }
 }
 

@@ -26,9 +26,9 @@ impl Segmenter {
     /// photos are normalised as ImageNet's.
     ///
     /// # Errors
-    /// When the source is neither a folder nor in the hub or its cache, which
-    /// [`unetr_model::hub::locate`] explains; when a file cannot be read or is not valid, when the weights are not those of the configuration, or when
-    /// photos are prepared otherwise than by a resize and a normalisation.
+    /// When the source is neither a folder nor in the hub or its cache, which [`unetr_model::hub::locate`] explains; when
+    /// a file cannot be read or is not valid, when the weights are not those of the configuration, or when photos are
+    /// prepared otherwise than by a resize and a normalisation.
     pub fn from_pretrained_on(source: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let source = source.as_ref();
         let folder = match source.is_dir() {

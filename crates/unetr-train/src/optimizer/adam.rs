@@ -6,6 +6,7 @@ use rayon::iter::ParallelIterator as _;
 use unetr_ops::{AdamStep, AdamUpdate, adam_steps, backward_with};
 
 use super::groups::describe;
+use super::saved::Saved;
 use super::{AdamConfig, Optimizer, ParameterGroups, ParameterSettings, Training};
 use crate::{Error, Result};
 
@@ -217,36 +218,23 @@ impl Optimizer for Adam {
     }
 
     fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        let mismatch = |found: String| Error::OptimizerState {
-            optimizer: "Adam",
-            found,
-        };
-        let step = state.get(STEP).ok_or_else(|| mismatch("no step".into()))?;
+        let mut saved = Saved::new("Adam", state);
+        let step = state.get(STEP);
+        let step = step.ok_or_else(|| saved.mismatch("no step".into()))?;
         let step = step.to_dtype(DType::I64)?.to_scalar::<i64>()?;
-        let step = u64::try_from(step).map_err(|_| mismatch(format!("step {step}")))?;
+        let step = u64::try_from(step).map_err(|_| saved.mismatch(format!("step {step}")))?;
         if state.len() != self.parameters.len() + 1 {
             let (found, own) = (state.len() - 1, self.parameters.len());
-            return Err(mismatch(format!("{found} parameters instead of {own}")));
+            return Err(saved.mismatch(format!("{found} parameters instead of {own}")));
         }
-        for Parameter { name, moments, .. } in &self.parameters {
-            let saved = state
-                .get(&format!("moments.{name}"))
-                .ok_or_else(|| mismatch(format!("nothing for {name}")))?;
-            if saved.dims() != moments.dims() {
-                let (found, own) = (saved.dims(), moments.dims());
-                return Err(mismatch(format!(
-                    "{name} of shape {found:?} instead of {own:?}"
-                )));
-            }
-        }
-        for Parameter { name, moments, .. } in &self.parameters {
-            if let Some(saved) = state.get(&format!("moments.{name}")) {
-                moments.set(
-                    &saved
-                        .to_dtype(moments.dtype())?
-                        .to_device(moments.device())?,
-                )?;
-            }
+        let moments = self
+            .parameters
+            .iter()
+            .map(|Parameter { name, moments, .. }| {
+                Ok((moments, saved.take("moments", name, moments)?))
+            });
+        for (moments, saved) in moments.collect::<Result<Vec<_>>>()? {
+            moments.set(&saved)?;
         }
         self.step = step;
         Ok(())

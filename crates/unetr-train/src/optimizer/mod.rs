@@ -8,6 +8,7 @@ mod external;
 mod groups;
 mod muon;
 mod muon_config;
+mod saved;
 
 use std::collections::BTreeMap;
 

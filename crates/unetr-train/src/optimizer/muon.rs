@@ -6,6 +6,7 @@ use unetr_ops::{moving_averages, orthogonal};
 
 use super::adam::zeros;
 use super::groups::describe;
+use super::saved::Saved;
 use super::{Adam, MuonConfig, Optimizer, ParameterGroups, ParameterSettings, Training};
 use crate::{Error, Result};
 
@@ -175,28 +176,14 @@ impl Optimizer for Muon {
     }
 
     fn restore(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
-        let mismatch = |found: String| Error::OptimizerState {
-            optimizer: "Muon",
-            found,
-        };
-        let mut others = state.clone();
-        let mut momenta = Vec::with_capacity(self.matrices.len());
-        for Matrix { name, momentum, .. } in &self.matrices {
-            let saved = others
-                .remove(&format!("momentum.{name}"))
-                .ok_or_else(|| mismatch(format!("no momentum of {name}")))?;
-            if saved.dims() != momentum.dims() {
-                let (found, own) = (saved.dims(), momentum.dims());
-                return Err(mismatch(format!(
-                    "{name} of shape {found:?} instead of {own:?}"
-                )));
-            }
-            momenta.push((momentum, saved));
-        }
-        self.others.restore(&others)?;
+        let mut saved = Saved::new("Muon", state);
+        let momenta = self.matrices.iter().map(|Matrix { name, momentum, .. }| {
+            Ok((momentum, saved.take("momentum", name, momentum)?))
+        });
+        let momenta = momenta.collect::<Result<Vec<_>>>()?;
+        self.others.restore(saved.rest())?;
         for (momentum, saved) in momenta {
-            let saved = saved.to_dtype(momentum.dtype())?;
-            momentum.set(&saved.to_device(momentum.device())?)?;
+            momentum.set(&saved)?;
         }
         Ok(())
     }

@@ -129,7 +129,7 @@ fn a_state_that_does_not_fit_is_refused_and_changes_nothing() {
             changed(&|state| drop(state.remove("moments.w"))),
         ),
         (
-            "nothing for w",
+            "no moments of w",
             changed(&|state| {
                 let moments = state.remove("moments.w").unwrap();
                 state.insert("moments.v".into(), moments);
