@@ -8,7 +8,7 @@ use unetr_ops::{AdamStep, AdamUpdate, adam_steps, backward_with};
 use super::groups::describe;
 use super::saved::Saved;
 use super::{AdamConfig, Optimizer, ParameterGroups, ParameterSettings, Training};
-use crate::{Error, Result};
+use crate::Result;
 
 const STEP: &str = "step";
 /// Numbers of a parameter that is worth an update of its own.

@@ -8,7 +8,7 @@ use super::adam::zeros;
 use super::groups::describe;
 use super::saved::Saved;
 use super::{Adam, MuonConfig, Optimizer, ParameterGroups, ParameterSettings, Training};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Rows and columns that a parameter must have to be updated as a matrix.
 const SMALLEST: usize = 16;
