@@ -77,7 +77,11 @@ impl<T: Real> Winograd<T> {
 
     /// Convolves framed planes `[inputs]` to planes `[outputs]` without a border.
     pub(super) fn convolve(&self, input: &[T], output: &mut [T], write: Write, threads: Threads) {
-        let lanes = Registers::of::<T>().lanes;
+        let Registers {
+            lanes,
+            vectors: most,
+            ..
+        } = Registers::of::<T>();
         let vectors = self.frame.height / 2 * vectors_of_row(self.frame, lanes);
         let output = Shared(output.as_mut_ptr());
         let group = |first: usize| {
@@ -86,10 +90,10 @@ impl<T: Real> Winograd<T> {
                 input,
                 output,
                 write,
-                vectors: first..vectors.min(first + PANEL_VECTORS),
+                vectors: first..vectors.min(first + most),
             });
         };
-        let firsts = (0..vectors).step_by(PANEL_VECTORS);
+        let firsts = (0..vectors).step_by(most);
         match threads {
             Threads::One => firsts.for_each(group),
             Threads::All => firsts.collect::<Vec<_>>().into_par_iter().for_each(group),

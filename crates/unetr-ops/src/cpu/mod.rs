@@ -32,7 +32,7 @@ pub(crate) use product::{PANEL_VECTORS, tile};
 pub(crate) use real::Real;
 #[cfg(test)]
 pub(crate) use simd::tests::at_each_level;
-pub(crate) use simd::{Lanes, Once, Registers, dispatch, tile_rows, vectorised};
+pub(crate) use simd::{Lanes, Once, Registers, dispatch, tile_rows, tile_vectors, vectorised};
 pub(crate) use sums::{
     add, add_constant, centred_sum_of_squares, column_sums, lane_centred_squares, lane_sum,
     lane_sums, largest, sum, sum_and_centred_dot, sum_of_squares,

@@ -38,10 +38,15 @@ pub(crate) use vectorised;
 /// is compiled for the oldest processor then.
 pub(crate) struct Once;
 
-/// Rows of a register tile: with three vectors in each row, sums, vectors and one number of a row have to
-/// fit into the registers.
+/// Rows of a register tile: sums, a vector of each column and numbers of two rows have to fit into the registers, as
+/// compilers load a row's number before the products of the row above it are done.
 pub(crate) const fn tile_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
+}
+
+/// Vectors in a row of a register tile.
+pub(crate) const fn tile_vectors<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 3 } else { 2 }
 }
 
 /// What has to be known about the registers before a kernel runs.
@@ -51,6 +56,8 @@ pub(crate) struct Registers {
     pub(crate) lanes: usize,
     /// [`tile_rows`]
     pub(crate) rows: usize,
+    /// The most vectors in a row of a tile.
+    pub(crate) vectors: usize,
 }
 
 impl Registers {
@@ -65,6 +72,7 @@ impl Registers {
                 Registers {
                     lanes: T::lanes::<S>(),
                     rows: tile_rows::<S>(),
+                    vectors: tile_vectors::<S>(),
                 }
             }
         }

@@ -25,7 +25,7 @@ impl<T: Real> WithSimd for Finish<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Registers { rows, lanes } = Registers::of::<T>();
+        let Registers { rows, lanes, .. } = Registers::of::<T>();
         let Layout { channels, .. } = self.inputs;
         let width = self.inputs.width;
         let mut taps = Aligned::new(TAPS * width);

@@ -19,9 +19,7 @@ use transform::Transform;
 use super::frame::Frame;
 use super::kernel::KernelShape;
 use super::winograd::{CHANNELS, PLACES};
-use crate::cpu::{
-    Aligned, PANEL_VECTORS, Real, Registers, Rows, Threads, Write, dispatch, tile, tile_rows,
-};
+use crate::cpu::{Aligned, Real, Registers, Rows, Threads, Write, dispatch, tile, tile_rows};
 
 /// The most tiles of a block, whose transforms stay in the second-level cache,
 const TILES: usize = 64;
@@ -64,9 +62,10 @@ struct Layout {
 
 impl Layout {
     /// In panels for matrix products.
-    fn panels(channels: usize, lanes: usize) -> Self {
+    fn panels(channels: usize, registers: Registers) -> Self {
+        let lanes = registers.lanes;
         let vectors = channels.div_ceil(lanes);
-        let panels = vectors.div_ceil(PANEL_VECTORS).max(1);
+        let panels = vectors.div_ceil(registers.vectors).max(1);
         Self {
             channels,
             lanes,
@@ -76,7 +75,7 @@ impl Layout {
     }
 
     /// All beside each other, up to whole tiles.
-    fn rows(channels: usize, Registers { lanes, rows }: Registers) -> Self {
+    fn rows(channels: usize, Registers { lanes, rows, .. }: Registers) -> Self {
         let width = channels.next_multiple_of(lanes).next_multiple_of(rows);
         Self {
             channels,
@@ -125,7 +124,7 @@ impl<T: Real> WinogradGradient<'_, T> {
     /// Adds the gradient of the weight to `share`.
     pub(super) fn add_to(&self, share: &mut [T], threads: Threads) {
         let registers = Registers::of::<T>();
-        let inputs = Layout::panels(self.inputs, registers.lanes);
+        let inputs = Layout::panels(self.inputs, registers);
         let outputs = Layout::rows(self.outputs, registers);
         let blocks = self.blocks();
         let size = outputs.width * inputs.width;

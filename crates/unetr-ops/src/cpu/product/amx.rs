@@ -22,13 +22,13 @@ impl Format<f32> for Amx {
 
     const NUMBERS: usize = 2;
     const GRANULE: usize = 2 * SIDE;
-    const VECTORS: usize = 2;
     const STRIP: usize = 384;
 
     fn registers() -> Registers {
         Registers {
             lanes: SIDE,
             rows: ROWS,
+            vectors: 2,
         }
     }
 

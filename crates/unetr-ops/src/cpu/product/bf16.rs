@@ -37,6 +37,7 @@ impl Format<f32> for Bf16 {
         Registers {
             lanes: LANES,
             rows: ROWS,
+            vectors: VECTORS,
         }
     }
 

@@ -6,7 +6,9 @@ use pulp::{Simd, WithSimd};
 
 use super::format::{Format, Lines, Tile, VECTORS};
 use super::operand::{Contiguous, Operand};
-use crate::cpu::{Lanes, Real, Registers, Rows, Write, dispatch, tile_rows, vectorised};
+use crate::cpu::{
+    Lanes, Real, Registers, Rows, Write, dispatch, tile_rows, tile_vectors, vectorised,
+};
 
 #[derive(Debug)]
 pub(crate) struct Exact;
@@ -87,7 +89,7 @@ pub(crate) fn tile<T: Real, S: Simd>(
 ) {
     let height = tile_rows::<S>();
     let width = vectors * T::lanes::<S>();
-    assert!((1..=VECTORS).contains(&vectors));
+    assert!((1..=tile_vectors::<S>()).contains(&vectors));
     assert!(rows.first.len() >= depth.saturating_sub(1) * rows.stride + height);
     assert!(panel.len() >= depth * width && products.len() >= height * width);
     let tile = Tile {
@@ -158,8 +160,7 @@ impl<T: Real> WithSimd for Tile<T> {
             (8, 2) => self.run::<S, 8, 2>(simd),
             (8, _) => self.run::<S, 8, VECTORS>(simd),
             (_, 1) => self.run::<S, 4, 1>(simd),
-            (_, 2) => self.run::<S, 4, 2>(simd),
-            _ => self.run::<S, 4, VECTORS>(simd),
+            _ => self.run::<S, 4, 2>(simd),
         }
     }
 }

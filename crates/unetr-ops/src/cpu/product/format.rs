@@ -3,7 +3,7 @@ use std::ops::Range;
 use super::operand::Operand;
 use crate::cpu::{Real, Registers, Rows, Write};
 
-/// The most vectors in a row of a tile.
+/// The most vectors in a row of a tile of any format.
 pub(crate) const VECTORS: usize = 3;
 
 /// How numbers are multiplied: as they are, or rounded. Sums are always of `T`.
@@ -18,12 +18,10 @@ pub(crate) trait Format<T: Real> {
     const NUMBERS: usize;
     /// Numbers along the depth that are multiplied at once; lines are filled up with zeros to a multiple.
     const GRANULE: usize = Self::NUMBERS;
-    /// The most vectors in a row of a tile.
-    const VECTORS: usize = VECTORS;
     /// The most columns that are packed before rows are multiplied with them.
     const STRIP: usize = 144;
 
-    /// The rows and the lanes of a tile.
+    /// What a tile is made of.
     fn registers() -> Registers;
 
     /// Begins to compute in the calling thread.

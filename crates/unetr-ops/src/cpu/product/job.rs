@@ -93,6 +93,7 @@ impl<T: Real> Job<'_, T> {
         let Registers {
             rows: height,
             lanes,
+            ..
         } = F::registers();
         let parts = |lines: Range<usize>, granule: usize| {
             let most = lines.len().div_ceil(2 * rayon::current_num_threads());
@@ -129,6 +130,7 @@ impl<T: Real> Job<'_, T> {
         let Registers {
             rows: height,
             lanes,
+            ..
         } = F::registers();
         // SAFETY: the processor can, as the caller vouches.
         let _session = unsafe { F::begin() };
@@ -314,6 +316,7 @@ impl<T: Real> Job<'_, T> {
         let Registers {
             rows: height,
             lanes,
+            ..
         } = F::registers();
         let (columns, stride) = (&place.columns, self.out.stride);
         // SAFETY: these columns of the place's rows are inside the result.
@@ -426,6 +429,6 @@ fn tiles(rows: Range<usize>, height: usize) -> impl Iterator<Item = Range<usize>
 fn panels<T: Real, F: Format<T>>(
     columns: &Range<usize>,
 ) -> impl Iterator<Item = Range<usize>> + Clone + use<T, F> {
-    let lanes = F::registers().lanes;
-    even(columns.clone(), F::VECTORS * lanes, lanes)
+    let Registers { lanes, vectors, .. } = F::registers();
+    even(columns.clone(), vectors * lanes, lanes)
 }
