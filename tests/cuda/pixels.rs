@@ -23,13 +23,13 @@ fn losses() {
         let weights: Vec<f32> = (0..shape[1]).map(|class| 0.5 + class as f32).collect();
         let (plain, weighted) = (
             CrossEntropyConfig {
-                ignore: Some(255),
+                ignore_index: Some(255),
                 ..CrossEntropyConfig::default()
             },
             CrossEntropyConfig {
                 class_weights: Some(&weights),
                 smoothing: 0.1,
-                ignore: Some(255),
+                ignore_index: Some(255),
             },
         );
         for config in [&plain, &weighted] {
@@ -53,7 +53,7 @@ fn losses() {
         agrees(&format!("focal {shape:?}"), &logits, |x| {
             let config = FocalConfig {
                 class_weights: Some(&weights),
-                ignore: Some(255),
+                ignore_index: Some(255),
                 ..FocalConfig::default()
             };
             focal(&x[0], &labels(shape, x[0].device()), &config)
