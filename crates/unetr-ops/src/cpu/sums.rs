@@ -6,14 +6,28 @@ use rayon::prelude::*;
 use super::{Real, vectorised};
 
 const RUN: usize = 4096;
-/// Enough for several vectors, so that an addition need not wait for the one before.
-const LANES: usize = 64;
+/// Lanes of one sum: several vectors, so that an addition need not wait for the one before,
+const ONE_SUM: usize = 64;
+/// and of each of two, so that they stay in 16 registers.
+const TWO_SUMS: usize = 32;
 
 /// Sums of terms of the elements of slices of one length, in one pass; to be called where code is
 /// [`vectorised`] already.
-#[expect(clippy::needless_range_loop, reason = "a lane of several arrays")]
 #[inline(always)]
 pub(crate) fn lane_sums<T: Real, const M: usize, const N: usize>(
+    slices: [&[T]; M],
+    terms: impl Fn([T; M]) -> [T; N],
+) -> [f64; N] {
+    if N == 1 {
+        sums_in_lanes::<T, ONE_SUM, M, N>(slices, terms)
+    } else {
+        sums_in_lanes::<T, TWO_SUMS, M, N>(slices, terms)
+    }
+}
+
+#[expect(clippy::needless_range_loop, reason = "a lane of several arrays")]
+#[inline(always)]
+fn sums_in_lanes<T: Real, const LANES: usize, const M: usize, const N: usize>(
     slices: [&[T]; M],
     terms: impl Fn([T; M]) -> [T; N],
 ) -> [f64; N] {
@@ -99,10 +113,10 @@ pub(crate) fn lane_centred_squares<T: Real>(xs: &[T], mean: T) -> f64 {
 #[inline(always)]
 pub(crate) fn largest<T: Real>(xs: &[T]) -> T {
     let mut largest = T::of(f64::NEG_INFINITY);
-    let mut lanes = [largest; LANES];
-    let (whole, last) = xs.as_chunks::<LANES>();
+    let mut lanes = [largest; ONE_SUM];
+    let (whole, last) = xs.as_chunks::<ONE_SUM>();
     for xs in whole {
-        for lane in 0..LANES {
+        for lane in 0..ONE_SUM {
             lanes[lane] = lanes[lane].larger(xs[lane]);
         }
     }

@@ -10,6 +10,11 @@ use crate::cpu::{
     Lanes, Real, Registers, Rows, Write, dispatch, tile_rows, tile_vectors, vectorised,
 };
 
+/// Rows of a product's tile where there are 16 registers: more sums than the 8 multiply-adds that are on
+/// their way, so that none waits when a load comes late. Tiles of convolutions have [`tile_rows`] there,
+/// as their channels are multiples of 4 rather than of 6.
+const ROWS_IN_16_REGISTERS: usize = 6;
+
 #[derive(Debug)]
 pub(crate) struct Exact;
 
@@ -19,7 +24,11 @@ impl<T: Real> Format<T> for Exact {
     const NUMBERS: usize = 1;
 
     fn registers() -> Registers {
-        Registers::of::<T>()
+        let registers = Registers::of::<T>();
+        Registers {
+            rows: registers.rows.max(ROWS_IN_16_REGISTERS),
+            ..registers
+        }
     }
 
     unsafe fn begin() {}
@@ -107,7 +116,11 @@ pub(crate) fn tile<T: Real, S: Simd>(
         write,
     };
     // Rows, panel and products are as large as asserted.
-    tile.with_simd(simd);
+    if height == 8 {
+        tile.run::<S, 8>(simd);
+    } else {
+        tile.run::<S, 4>(simd);
+    }
 }
 
 /// Copies rows.
@@ -155,19 +168,26 @@ impl<T: Real> WithSimd for Tile<T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match (tile_rows::<S>(), self.vectors) {
-            (8, 1) => self.run::<S, 8, 1>(simd),
-            (8, 2) => self.run::<S, 8, 2>(simd),
-            (8, _) => self.run::<S, 8, VECTORS>(simd),
-            (_, 1) => self.run::<S, 4, 1>(simd),
-            _ => self.run::<S, 4, 2>(simd),
+        if tile_rows::<S>() == 8 {
+            self.run::<S, 8>(simd);
+        } else {
+            self.run::<S, ROWS_IN_16_REGISTERS>(simd);
         }
     }
 }
 
 impl<T: Real> Tile<T> {
     #[inline(always)]
-    fn run<S: Simd, const ROWS: usize, const COUNT: usize>(self, simd: S) {
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        match self.vectors {
+            1 => self.multiply::<S, ROWS, 1>(simd),
+            2 => self.multiply::<S, ROWS, 2>(simd),
+            _ => self.multiply::<S, ROWS, VECTORS>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn multiply<S: Simd, const ROWS: usize, const COUNT: usize>(self, simd: S) {
         let zero = T::splat(simd, T::zero());
         let mut sums = [[zero; COUNT]; ROWS];
         let mut panel = self.panel.cast::<[T::Vector<S>; COUNT]>();
