@@ -137,6 +137,14 @@ impl Pixels {
         }
     }
 
+    /// If both are bytes that become floats in the same way.
+    pub(crate) fn is_normalized_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::ToNormalize(_, one), Self::ToNormalize(_, another)) => one == another,
+            _ => false,
+        }
+    }
+
     fn type_name(&self) -> &'static str {
         match self {
             Self::U8(_) => "u8",

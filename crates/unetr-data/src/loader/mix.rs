@@ -44,8 +44,12 @@ pub enum Mix {
 impl Mix {
     /// Mixes samples of one size.
     pub(super) fn apply(self, items: &mut [Item], rng: &mut SampleRng) {
-        for item in &mut *items {
-            item.pixels.normalize();
+        // Bytes that are normalised alike are mixed as bytes, and become floats when the batch is stacked.
+        let pairs = &mut items.windows(2);
+        if !pairs.all(|pair| pair[0].pixels.is_normalized_as(&pair[1].pixels)) {
+            for item in &mut *items {
+                item.pixels.normalize();
+            }
         }
         let before = items.to_vec();
         let any = |rng: &mut SampleRng| &before[below(rng, before.len())];
@@ -100,7 +104,10 @@ impl Item {
             ..to
         };
         match (&mut self.pixels, &other.pixels) {
-            (Pixels::U8(out), Pixels::U8(values)) => copy(out, values, self.size, to, from),
+            (Pixels::U8(out), Pixels::U8(values))
+            | (Pixels::ToNormalize(out, _), Pixels::ToNormalize(values, _)) => {
+                copy(out, values, self.size, to, from);
+            }
             (Pixels::F32(out), Pixels::F32(values)) => copy(out, values, self.size, to, from),
             // Samples of a batch are alike.
             _ => return,
