@@ -15,6 +15,10 @@ use crate::cpu::{
 /// as their channels are multiples of 4 rather than of 6.
 const ROWS_IN_16_REGISTERS: usize = 6;
 
+/// Units of the depth in a turn of the loop: the fewer instructions that do not multiply, the less is lost
+/// when another thread of the same core takes its share of them.
+const UNROLLED: usize = 4;
+
 #[derive(Debug)]
 pub(crate) struct Exact;
 
@@ -117,9 +121,9 @@ pub(crate) fn tile<T: Real, S: Simd>(
     };
     // Rows, panel and products are as large as asserted.
     if height == 8 {
-        tile.run::<S, 8>(simd);
+        tile.run::<S, 8, true>(simd);
     } else {
-        tile.run::<S, 4>(simd);
+        tile.run::<S, 4, true>(simd);
     }
 }
 
@@ -147,6 +151,7 @@ unsafe fn copy<T: Real>(from: Rows<*const T>, (rows, columns): (usize, usize), t
     vectorised!(unsafe {
         match columns {
             4 => copy_fixed::<T, 4>(from, rows, to),
+            6 => copy_fixed::<T, 6>(from, rows, to),
             8 => copy_fixed::<T, 8>(from, rows, to),
             16 => copy_fixed::<T, 16>(from, rows, to),
             24 => copy_fixed::<T, 24>(from, rows, to),
@@ -168,43 +173,66 @@ impl<T: Real> WithSimd for Tile<T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if tile_rows::<S>() == 8 {
-            self.run::<S, 8>(simd);
-        } else {
-            self.run::<S, ROWS_IN_16_REGISTERS>(simd);
+        // Operands that are contiguous along the depth are taken as they lie.
+        let packed = self.lines.step > 1;
+        match (tile_rows::<S>(), packed) {
+            (8, true) => self.run::<S, 8, true>(simd),
+            (8, false) => self.run::<S, 8, false>(simd),
+            (_, true) => self.run::<S, ROWS_IN_16_REGISTERS, true>(simd),
+            (_, false) => self.run::<S, ROWS_IN_16_REGISTERS, false>(simd),
         }
     }
 }
 
 impl<T: Real> Tile<T> {
     #[inline(always)]
-    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+    fn run<S: Simd, const ROWS: usize, const PACKED: bool>(self, simd: S) {
         match self.vectors {
-            1 => self.multiply::<S, ROWS, 1>(simd),
-            2 => self.multiply::<S, ROWS, 2>(simd),
-            _ => self.multiply::<S, ROWS, VECTORS>(simd),
+            1 => self.multiply::<S, ROWS, PACKED, 1>(simd),
+            // As `tile_vectors` says, which knows the registers.
+            VECTORS if ROWS == 8 => self.multiply::<S, ROWS, PACKED, VECTORS>(simd),
+            _ => self.multiply::<S, ROWS, PACKED, 2>(simd),
         }
     }
 
+    /// Of packed lines a unit's numbers lie side by side, others are contiguous along the depth: either
+    /// way one address changes from unit to unit, and all others are at distances from it that do not.
     #[inline(always)]
-    fn multiply<S: Simd, const ROWS: usize, const COUNT: usize>(self, simd: S) {
-        let zero = T::splat(simd, T::zero());
-        let mut sums = [[zero; COUNT]; ROWS];
+    fn multiply<S: Simd, const ROWS: usize, const PACKED: bool, const COUNT: usize>(self, simd: S) {
+        let Lines {
+            mut first,
+            stride,
+            step,
+            count,
+        } = self.lines;
+        let (step, stride) = if PACKED { (step, 1) } else { (1, stride) };
+        let rows: [usize; ROWS] = std::array::from_fn(|row| {
+            let row = if PACKED { row } else { row.min(count - 1) };
+            row * stride
+        });
         let mut panel = self.panel.cast::<[T::Vector<S>; COUNT]>();
-        // SAFETY: rows, panel and `out` are as large as the caller of `Format::tile` vouches.
+        let mut sums = [[T::splat(simd, T::zero()); COUNT]; ROWS];
+        // SAFETY: rows, panel and `out` are as large as the caller of `Format::tile` vouches, and packed
+        // lines are as many as the rows.
         unsafe {
-            let rows = self.lines.rows::<ROWS>();
-            let mut place = 0;
-            for _ in 0..self.units {
+            let mut multiply_unit = || {
                 let columns = panel.read_unaligned();
                 panel = panel.add(1);
                 for (row, sums) in rows.iter().zip(&mut sums) {
-                    let x = T::splat(simd, *row.add(place));
+                    let x = T::splat(simd, *first.add(*row));
                     for (sum, column) in sums.iter_mut().zip(columns) {
                         *sum = T::mul_add(simd, x, column, *sum);
                     }
                 }
-                place += self.lines.step;
+                first = first.add(step);
+            };
+            for _ in 0..self.units / UNROLLED {
+                for _ in 0..UNROLLED {
+                    multiply_unit();
+                }
+            }
+            for _ in 0..self.units % UNROLLED {
+                multiply_unit();
             }
             for (row, mut sums) in sums.into_iter().enumerate() {
                 let out = self.out.first.add(row * self.out.stride);
