@@ -87,15 +87,21 @@ def children_s():
     return usage.ru_utime + usage.ru_stime
 
 
+def cpuinfo():
+    """What Linux says of the last processor."""
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def has_bf16():
+    """Whether this library computes in bfloat16 here."""
+    return "avx512_bf16" in cpuinfo().get("flags", "").split()
+
+
 def describe(threads, lines):
     """The hardware and the programs that these lines are from."""
-    name, flags = platform.processor(), []
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        key, _, value = (part.strip() for part in line.partition(":"))
-        if key == "model name":
-            name = value
-        if key == "flags":
-            flags = value.split()
+    processor = cpuinfo()
+    name, flags = processor.get("model name", platform.processor()), processor.get("flags", "").split()
     known = {"avx512f": "AVX-512", "avx512_bf16": "its bf16 products", "amx_bf16": "AMX"}
     extensions = " and ".join(title for flag, title in known.items() if flag in flags)
     git = ["git", "rev-parse", "--short", "HEAD"]

@@ -64,10 +64,15 @@ def command(side, measure, bench, case, threads):
 
 
 def compare(programs, only, without, rounds, threads, patience):
-    """Tables of the cases whose title has `only`, or None if there is none."""
+    """Tables of the cases whose title has `only` and that the processor can compute, or None if there is none."""
     rounds = rounds or ROUNDS
     sides = ["unetr", *(side for side in SIDES if side not in without)]
-    cases = {title: case for title, case in CASES.items() if only in title}
+    possible = ("f32", "bf16") if machine.has_bf16() else ("f32",)
+    cases = {
+        title: (bench, case)
+        for title, (bench, case) in CASES.items()
+        if only in title and case.get("precision", "f32") in possible
+    }
     if not cases:
         return None
     results = {}
