@@ -42,14 +42,10 @@ fn iterate<T: Real>(
     for _ in 0..iterations {
         // The smaller of `X Xᵀ` and `Xᵀ X`, and `a + b G + c G²` of it.
         let matrix = Matrix::new(xs, rows, columns);
-        let mut out = MatrixMut::new(&mut gram, side, side);
-        match is_tall {
-            true => gemm(&mut out, Write::Replace, matrix.t(), matrix, how),
-            false => gemm(&mut out, Write::Replace, matrix, matrix.t(), how),
-        }
-        let square = Matrix::new(&gram, side, side);
-        let mut out = MatrixMut::new(&mut polynomial, side, side);
-        gemm(&mut out, Write::Replace, square, square, how);
+        let wide = if is_tall { matrix.t() } else { matrix };
+        times_own_transpose(wide, &mut gram, how);
+        // The Gram matrix is symmetric: its square is it times its transpose.
+        times_own_transpose(Matrix::new(&gram, side, side), &mut polynomial, how);
         for (y, &x) in polynomial.iter_mut().zip(gram.iter()) {
             *y = c * *y + b * x;
         }
@@ -64,5 +60,35 @@ fn iterate<T: Real>(
             false => gemm(&mut out, Write::Replace, polynomial, matrix, how),
         }
         xs.copy_from_slice(&next);
+    }
+}
+
+/// Rows of a product that are computed at a time.
+const BAND: usize = 64;
+
+/// `M Mᵀ`, which is symmetric: of every band of rows the columns from its own on are computed, and those
+/// before them mirrored.
+fn times_own_transpose<T: Real>(matrix: Matrix<'_, T>, out: &mut [T], how: Product<'_, T>) {
+    let side = matrix.rows;
+    for first in (0..side).step_by(BAND) {
+        let band = BAND.min(side - first);
+        let rest = Matrix {
+            data: &matrix.data[first * matrix.row_stride..],
+            rows: side - first,
+            ..matrix
+        };
+        let mut to = MatrixMut {
+            data: &mut out[first * (side + 1)..],
+            rows: band,
+            columns: side - first,
+            row_stride: side,
+        };
+        let rows = Matrix { rows: band, ..rest };
+        gemm(&mut to, Write::Replace, rows, rest.t(), how);
+    }
+    for row in 1..side {
+        for column in 0..row / BAND * BAND {
+            out[row * side + column] = out[column * side + row];
+        }
     }
 }

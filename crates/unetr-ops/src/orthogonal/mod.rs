@@ -67,6 +67,7 @@ mod tests {
             [2, 24, 24],
             [5, 1, 3],
             [1, 130, 70],
+            [2, 150, 170],
         ] {
             let xs = random(1, &shape);
             let found = orthogonal(&xs, 5).unwrap();
