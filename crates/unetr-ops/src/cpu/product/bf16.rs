@@ -226,7 +226,9 @@ unsafe fn multiply<const COUNT: usize>(tile: Tile<f32>) {
     let mut sums = [[_mm512_setzero_ps(); COUNT]; ROWS];
     // SAFETY: rows, panel and `out` are as large as the caller vouches.
     unsafe {
-        let rows = lines.rows::<ROWS>();
+        // The last row stands for those that are missing.
+        let rows: [*const f32; ROWS] =
+            std::array::from_fn(|row| lines.first.add(row.min(lines.count - 1) * lines.stride));
         let mut place = 0;
         for unit in 0..units {
             let columns: [__m512bh; COUNT] = std::array::from_fn(|i| {

@@ -126,14 +126,4 @@ impl<T> Lines<T> {
             count: rows,
         }
     }
-
-    /// Where each row begins.
-    ///
-    /// # Safety
-    /// There is a row.
-    #[inline(always)]
-    pub(super) unsafe fn rows<const ROWS: usize>(&self) -> [*const T; ROWS] {
-        // SAFETY: the last row stands for those that are missing.
-        std::array::from_fn(|row| unsafe { self.first.add(row.min(self.count - 1) * self.stride) })
-    }
 }
