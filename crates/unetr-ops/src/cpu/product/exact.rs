@@ -224,7 +224,8 @@ impl<T: Real> Tile<T> {
                         *sum = T::mul_add(simd, x, column, *sum);
                     }
                 }
-                first = first.add(step);
+                // Behind the last unit this may be outside of the operand, where nothing is read.
+                first = first.wrapping_add(step);
             };
             for _ in 0..self.units / UNROLLED {
                 for _ in 0..UNROLLED {
