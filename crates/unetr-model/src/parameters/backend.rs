@@ -98,7 +98,8 @@ impl Store {
             Origin::Seed(seed) => {
                 // One stream a name, so that the order of creation does not matter.
                 let values = init::draw(hint, shape, *seed, hash(name));
-                Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+                // A variable already, which need not be copied to become one.
+                Ok(Var::from_vec(values, shape, &Device::Cpu)?.into_inner())
             }
             Origin::Given(tensors) => {
                 let missing = || Error::MissingParameter {
