@@ -88,24 +88,24 @@ fn images(items: &[Item], first: &Item) -> Result<Tensor> {
     let [height, width] = first.size;
     let shape = (items.len(), 3, height, width);
     let count = items.len() * 3 * height * width;
-    if let Pixels::U8(_) = first.pixels {
-        let mut bytes = Vec::with_capacity(count);
-        for item in items {
-            if let Pixels::U8(photo) = &item.pixels {
-                bytes.extend_from_slice(photo);
-            }
-        }
-        return Ok(Tensor::from_vec(bytes, shape, &Device::Cpu)?);
+    let (mut bytes, mut floats) = (Vec::new(), Vec::new());
+    let is_bytes = matches!(first.pixels, Pixels::U8(_));
+    match is_bytes {
+        true => bytes.reserve_exact(count),
+        false => floats.reserve_exact(count),
     }
-    let mut floats = Vec::with_capacity(count);
     for item in items {
         match &item.pixels {
-            Pixels::U8(_) => {}
+            Pixels::U8(photo) => bytes.extend_from_slice(photo),
             Pixels::F32(photo) => floats.extend_from_slice(photo),
             Pixels::ToNormalize(photo, normalize) => normalize.append(photo, &mut floats),
         }
     }
-    Ok(Tensor::from_vec(floats, shape, &Device::Cpu)?)
+    let images = match is_bytes {
+        true => Tensor::from_vec(bytes, shape, &Device::Cpu),
+        false => Tensor::from_vec(floats, shape, &Device::Cpu),
+    };
+    Ok(images?)
 }
 
 /// A sample in the layout of a batch. A worker thread makes it, so that the thread that trains has

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use image::error::{DecodingError, ImageFormatHint};
 use image::{
-    DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult,
-    Limits, RgbImage,
+    ColorType, DynamicImage, ExtendedColorType, GrayImage, ImageDecoder, ImageError, ImageFormat,
+    ImageReader, ImageResult, Limits, RgbImage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ pub fn decode_image(
     if is_truncated_jpeg(bytes) {
         return Err(Error::Truncated { path: name.into() });
     }
-    let image = decode(bytes, orientation).map_err(decode_error(name))?;
+    let (image, _) = decode(bytes, orientation).map_err(decode_error(name))?;
     Ok(image.into_rgb8())
 }
 
@@ -106,8 +106,8 @@ pub fn decode_mask(name: impl AsRef<Path>, bytes: &[u8]) -> Result<GrayImage> {
     {
         return Ok(samples);
     }
-    let image = decode(bytes, ExifOrientation::Ignore).map_err(decode_error(path))?;
-    gray_values(image).map_err(|found| Error::MaskFormat {
+    let (image, stored) = decode(bytes, ExifOrientation::Ignore).map_err(decode_error(path))?;
+    gray_values(image, stored).map_err(|found| Error::MaskFormat {
         path: path.into(),
         found,
     })
@@ -143,7 +143,11 @@ fn limits() -> Limits {
     limits
 }
 
-fn decode(bytes: &[u8], orientation: ExifOrientation) -> ImageResult<DynamicImage> {
+/// An image, and what its file stores pixels as.
+fn decode(
+    bytes: &[u8],
+    orientation: ExifOrientation,
+) -> ImageResult<(DynamicImage, ExtendedColorType)> {
     let format = image::guess_format(bytes)?;
     if format == ImageFormat::Png && !has_whole_palette(bytes) {
         let problem = "the palette has a colour of fewer than three bytes";
@@ -162,11 +166,12 @@ fn decode(bytes: &[u8], orientation: ExifOrientation) -> ImageResult<DynamicImag
         ExifOrientation::Apply if has_whole_chunks(bytes) => decoder.orientation().ok(),
         ExifOrientation::Apply | ExifOrientation::Ignore => None,
     };
+    let stored = decoder.original_color_type();
     let mut image = DynamicImage::from_decoder(decoder)?;
     if let Some(turn) = turn {
         image.apply_orientation(turn);
     }
-    Ok(image)
+    Ok((image, stored))
 }
 
 /// Whether the palette of a PNG, if it has one, is of whole colours: its decoder panics at others (`png` 0.18.1).
@@ -272,21 +277,24 @@ fn png_samples(bytes: &[u8]) -> ImageResult<Option<GrayImage>> {
     Ok(Some(GrayImage::from_fn(width, height, sample)))
 }
 
-/// The gray values of an image; what its pixels are instead when they are no such values.
-fn gray_values(image: DynamicImage) -> Result<GrayImage, String> {
+/// The gray values of an image as its file stores them; what its pixels are instead when they are no such values.
+fn gray_values(image: DynamicImage, stored: ExtendedColorType) -> Result<GrayImage, String> {
     let (width, height) = (image.width(), image.height());
+    // What the values of the file are multiplied by here: all decoders widen bits, and `to_rgb16` bytes.
+    let factor = match image.color() {
+        _ if stored == ExtendedColorType::L1 => 0xFF * 257,
+        ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => 257,
+        _ => 1,
+    };
     let values: Option<Vec<u8>> = match image {
-        DynamicImage::ImageLuma8(gray) => return Ok(gray),
-        DynamicImage::ImageLuma16(gray) => {
-            gray.pixels().map(|p| u8::try_from(p.0[0]).ok()).collect()
-        }
+        DynamicImage::ImageLuma8(gray) if stored != ExtendedColorType::L1 => return Ok(gray),
         colours => colours
             .to_rgb16()
             .pixels()
             .map(|p| {
-                // 8-bit channels come out of `to_rgb16` times 257.
                 let [r, g, b] = p.0;
-                (r == g && g == b && r % 257 == 0).then_some((r / 257) as u8)
+                let whole = r == g && g == b && r.is_multiple_of(factor);
+                whole.then(|| u8::try_from(r / factor).ok()).flatten()
             })
             .collect(),
     };

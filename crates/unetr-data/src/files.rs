@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -8,19 +9,23 @@ use crate::{Error, ExifOrientation, Result, Sample, read_image, read_mask};
 
 /// The names of the files in `folder` with one of these lower-case extensions, in the order in
 /// which Python sorts paths: by code point, extension included. Hidden files, such as the
-/// AppleDouble `._NAME` beside NAME, are left out.
+/// AppleDouble `._NAME` beside NAME, and folders are left out.
 pub(crate) fn file_names(folder: &Path, extensions: &[&str]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
         let entry = entry.map_err(Error::io(folder))?;
-        let Ok(name) = entry.file_name().into_string() else {
-            let source = std::io::Error::other("the file's name is not UTF-8; rename it");
-            return Err(Error::io(entry.path())(source));
-        };
-        let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
-        if !name.starts_with('.') && extension.is_some_and(|e| extensions.contains(&e.as_str())) {
-            names.push(name);
+        let path = entry.path();
+        let extension = path.extension().map(OsStr::to_ascii_lowercase);
+        let is_one = extension.is_some_and(|e| extensions.iter().any(|one| e == **one));
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !is_one || is_hidden || path.is_dir() {
+            continue;
         }
+        let not_utf8 = |_| {
+            let source = std::io::Error::other("the file's name is not UTF-8; rename it");
+            Error::io(&path)(source)
+        };
+        names.push(entry.file_name().into_string().map_err(not_utf8)?);
     }
     names.sort_unstable();
     Ok(names)

@@ -116,7 +116,9 @@ impl VocDataset {
         }
         let list = root.join(LISTS).join(format!("{list}.txt"));
         let text = fs::read_to_string(&list).map_err(Error::io(&list))?;
+        // Some editors begin a file with a byte order mark.
         let names: Vec<_> = text
+            .trim_start_matches('\u{feff}')
             .lines()
             .map(str::trim)
             .filter(|name| !name.is_empty())

@@ -39,6 +39,16 @@ pub enum Error {
         /// The classes of the matrix.
         classes: usize,
     },
+    /// A class was to be merged into one beyond those there are.
+    #[error(
+        "a class is merged into class {found}; expected one of the {classes} there are, counted from 0"
+    )]
+    MergedClass {
+        /// The number given.
+        found: usize,
+        /// The classes of the matrix.
+        classes: usize,
+    },
     /// A boundary's width makes no sense.
     #[error(
         "the dilation ratio is {found}, expected more than 0 and at most 1, a share of the image's diagonal; \

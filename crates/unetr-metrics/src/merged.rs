@@ -7,7 +7,7 @@ impl ConfusionMatrix {
     /// apart.
     ///
     /// # Errors
-    /// When `merged` has not a number for every class.
+    /// When `merged` has not a number for every class, or one that is no class of this matrix.
     ///
     /// # Examples
     /// ```
@@ -22,6 +22,7 @@ impl ConfusionMatrix {
     ///
     /// let pet_against_background = matrix.merged(&[0, 1, 0])?;
     /// assert_eq!(pet_against_background.mean_iou(AbsentClass::Zero), 1.0);
+    /// assert!(matrix.merged(&[0, 1, 3]).is_err());
     /// # Ok(())
     /// # }
     /// ```
@@ -29,6 +30,12 @@ impl ConfusionMatrix {
         if merged.len() != self.classes() {
             return Err(Error::Merged {
                 found: merged.len(),
+                classes: self.classes(),
+            });
+        }
+        if let Some(&found) = merged.iter().find(|class| **class >= self.classes()) {
+            return Err(Error::MergedClass {
+                found,
                 classes: self.classes(),
             });
         }

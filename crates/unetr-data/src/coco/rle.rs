@@ -39,7 +39,7 @@ impl RunLengths {
         let (mut lengths, mut length, mut inside) = (Vec::new(), 0, false);
         let (pixels, width) = (&**labels, width as usize);
         for x in 0..width {
-            for &label in pixels[x..].iter().step_by(width) {
+            for &label in pixels.iter().skip(x).step_by(width) {
                 if (label == class) != inside {
                     lengths.push(length);
                     (length, inside) = (0, !inside);

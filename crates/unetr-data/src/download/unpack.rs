@@ -3,15 +3,16 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use tar::{Archive, Entry, EntryType};
+use tar::{Archive, Entry, EntryType, PaxExtensions};
 
 use super::{ArchiveSource, DownloadEvent, UnpackLimits};
 use crate::{Error, Result};
 
 /// Unpacks the folder of `source` from an `archive` that is on the disk already into the folder `root`.
 ///
-/// It is unpacked beside its place and renamed when it is whole, so that a crash leaves nothing
-/// half; what a crashed run left is removed first.
+/// It is unpacked beside its place and renamed when it is whole, so that a process that is killed leaves
+/// nothing half; what it left is removed first. After a power failure soon after, `verify` finds what was not
+/// on the disk yet.
 ///
 /// # Errors
 /// When the archive can't be read, it holds what is never unpacked (links, devices, absolute paths, `..`, more
@@ -63,7 +64,9 @@ fn unpack_into(
                 limits.entries, limits.total_bytes
             )));
         }
-        if let Some(inside) = destination(&entry, &source.folder, limits).map_err(refuse)? {
+        if is_extension(&entry) {
+            check_extension(&mut entry, unreadable)?.map_err(refuse)?;
+        } else if let Some(inside) = destination(&entry, &source.folder, limits).map_err(refuse)? {
             write_entry(&mut entry, &staging.join(inside), unreadable)?;
         }
         progress(DownloadEvent::Unpacking {
@@ -79,9 +82,36 @@ fn unpack_into(
     Ok(())
 }
 
+fn is_extension<R: Read>(entry: &Entry<'_, R>) -> bool {
+    let kind = entry.header().entry_type();
+    kind.is_pax_local_extensions() || kind.is_pax_global_extensions()
+}
+
+/// Refuses an extension header that gives the next entry another name or size than that entry's own header has, which
+/// is what counts here; others are times and the like.
+fn check_extension(
+    entry: &mut impl Read,
+    unreadable: impl Fn(io::Error) -> Error,
+) -> Result<Result<(), String>> {
+    const LARGEST: u64 = 1 << 20;
+    let mut records = Vec::new();
+    let mut limited = entry.take(LARGEST);
+    limited.read_to_end(&mut records).map_err(&unreadable)?;
+    for record in PaxExtensions::new(&records) {
+        let record = record.map_err(&unreadable)?;
+        if matches!(record.key_bytes(), b"path" | b"size" | b"linkpath") {
+            return Ok(Err(format!(
+                "an extension header says `{}={}`; make the archive with short ASCII names, as `tar --format=ustar`",
+                String::from_utf8_lossy(record.key_bytes()).escape_debug(),
+                String::from_utf8_lossy(record.value_bytes()).escape_debug(),
+            )));
+        }
+    }
+    Ok(Ok(()))
+}
+
 /// Where an entry is written, relative to the folder that is unpacked into; `None` for what is
-/// skipped: folders (they are made for their files), extension headers (the data set's names are
-/// short), AppleDouble files and whatever lies outside of `folder`.
+/// skipped: folders (they are made for their files), AppleDouble files and whatever lies outside of `folder`.
 fn destination<R: Read>(
     entry: &Entry<'_, R>,
     folder: &str,
@@ -92,7 +122,6 @@ fn destination<R: Read>(
     let kind = entry.header().entry_type();
     match kind {
         EntryType::Regular | EntryType::Directory => {}
-        EntryType::XHeader | EntryType::XGlobalHeader => return Ok(None),
         _ => {
             return Err(format!(
                 "`{shown}` is of kind {kind:?}, neither a file nor a folder"

@@ -84,8 +84,10 @@ impl EpochIter {
         }
         let incomplete = items.len() < batch_size;
         if items.is_empty() || (incomplete && self.config.remainder == Remainder::Drop) {
-            return match (self.batches, self.skipped.len()) {
-                (0, skipped @ 1..) => Err(Error::NoBatch { skipped }),
+            // Where an epoch is gone on with, there were batches before.
+            let began = self.start.samples > 0 || self.batches > 0;
+            return match self.skipped.len() {
+                skipped @ 1.. if !began => Err(Error::NoBatch { skipped }),
                 _ => Ok(None),
             };
         }

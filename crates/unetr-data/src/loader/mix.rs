@@ -65,16 +65,20 @@ impl Mix {
                 Self::Mosaic { p } => {
                     if p.draw(rng) {
                         let (x, y) = (below(rng, width + 1), below(rng, height + 1));
-                        for (left, top) in [(0, 0), (x, 0), (0, y), (x, y)] {
-                            let part = Region {
-                                x: left,
-                                y: top,
-                                width: if left == 0 { x } else { width - x },
-                                height: if top == 0 { y } else { height - y },
-                            };
-                            // The part that adjoins the point is the opposite one.
-                            let from = [height - part.height - top, width - part.width - left];
-                            item.paste(any(rng), part, from);
+                        let (columns, rows) = ([(0, x), (x, width - x)], [(0, y), (y, height - y)]);
+                        for (top, height) in rows {
+                            for (left, width) in columns {
+                                let part = Region {
+                                    x: left,
+                                    y: top,
+                                    width,
+                                    height,
+                                };
+                                // The part that adjoins the point is the opposite one.
+                                let from =
+                                    [item.size[0] - height - top, item.size[1] - width - left];
+                                item.paste(any(rng), part, from);
+                            }
                         }
                     }
                 }

@@ -5,7 +5,7 @@ use image::{GrayImage, Luma, RgbImage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use unetr_data::{CocoConfig, CocoDataset, Crowds, Dataset, Error};
+use unetr_data::{CocoConfig, CocoDataset, Crowds, Dataset, Error, RunLengths};
 
 /// A photo `a.png` of this size, and a file of annotations.
 fn folder(width: u32, height: u32, json: &str) -> TempDir {
@@ -605,6 +605,14 @@ fn is_inside(corners: &[[f64; 2]], x: u32, y: u32) -> bool {
         (y0 <= y && y < y1 && side >= 0.0) || (y1 <= y && y < y0 && side <= 0.0)
     };
     edges.filter(|edge| crosses(*edge)).count() % 2 == 1
+}
+
+#[test]
+fn an_image_without_pixels_has_no_runs() {
+    for (width, height) in [(0, 0), (3, 0), (0, 3)] {
+        let labels = GrayImage::new(width, height);
+        assert_eq!(RunLengths::of_class(&labels, 0).pixels(), 0);
+    }
 }
 
 proptest! {

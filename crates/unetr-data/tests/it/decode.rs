@@ -273,6 +273,56 @@ fn masks_are_samples_or_palette_indices_at_every_depth() {
     }
 }
 
+/// A TIFF of 3x2 pixels of one bit: 101, 010.
+fn one_bit_tiff() -> Vec<u8> {
+    const PIXELS: [u8; 2] = [0b1010_0000, 0b0100_0000];
+    // Width, height, bits, compression, black is zero, where the pixels are, samples, rows and bytes of the strip.
+    let entries = [
+        (256, 3),
+        (257, 2),
+        (258, 1),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, 2),
+        (279, 2),
+    ];
+    let mut bytes = b"II*\0\x0A\0\0\0".to_vec();
+    bytes.extend(PIXELS);
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    for (tag, value) in entries {
+        bytes.extend(u16::to_le_bytes(tag));
+        // One short number.
+        bytes.extend([3, 0, 1, 0, 0, 0]);
+        bytes.extend(u32::to_le_bytes(value));
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[test]
+fn masks_of_one_bit_and_of_sixteen_are_read_as_stored() {
+    let (_folder, path) = write(&one_bit_tiff());
+    let expected = GrayImage::from_raw(3, 2, vec![1, 0, 1, 0, 1, 0]).unwrap();
+    assert_eq!(read_mask(&path).unwrap(), expected);
+
+    let stored = |value: u16| {
+        encode(
+            ImageBuffer::from_pixel(3, 2, Rgb([value; 3])),
+            ImageFormat::Png,
+        )
+    };
+    let (_folder, path) = write(&stored(3));
+    assert_eq!(
+        read_mask(&path).unwrap(),
+        GrayImage::from_pixel(3, 2, Luma([3]))
+    );
+    let (_folder, path) = write(&stored(257));
+    let error = read_mask(&path).unwrap_err();
+    assert!(matches!(error, Error::MaskFormat { .. }), "{error}");
+}
+
 #[test]
 fn masks_in_other_pixels_are_taken_if_gray_and_refused_if_not() {
     let gray = RgbImage::from_pixel(3, 2, Rgb([4, 4, 4]));

@@ -16,6 +16,7 @@ fn write_pairs(root: &Path) {
     }
     std::fs::write(root.join("photos/notes.txt"), "not a photo").unwrap();
     std::fs::write(root.join("masks/._a.bmp"), "AppleDouble").unwrap();
+    std::fs::create_dir(root.join("masks/old.bmp")).unwrap();
 }
 
 fn open(root: &Path, classes: ClassMap) -> unetr_data::Result<FolderDataset> {
@@ -100,6 +101,24 @@ fn files_without_partner_are_listed() {
         message.contains("x4.png, …;") && !message.contains("x5.png"),
         "{message}"
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn only_names_of_photos_have_to_be_utf8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let root = tempfile::tempdir().unwrap();
+    write_pairs(root.path());
+    let photos = root.path().join("photos");
+    std::fs::write(photos.join(OsStr::from_bytes(b"\xE9.txt")), "notes").unwrap();
+    open(root.path(), ClassMap::identity(10)).unwrap();
+    std::fs::write(photos.join(OsStr::from_bytes(b"\xE9.jpg")), "").unwrap();
+    let message = open(root.path(), ClassMap::identity(10))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("not UTF-8; rename it"), "{message}");
 }
 
 #[test]

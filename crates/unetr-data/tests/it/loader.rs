@@ -467,6 +467,38 @@ fn every_position_of_an_epoch_is_resumed_bit_for_bit() {
 }
 
 #[test]
+fn an_epoch_is_resumed_where_only_broken_samples_are_left() {
+    let config = |remainder| DataLoaderConfig {
+        on_broken: OnBroken::Skip,
+        order: Order::Sequential,
+        remainder,
+        ..config(1, 2)
+    };
+    // The third of five is broken, and the fifth, or the fourth too.
+    for (broken, remainder) in [(vec![2, 4], Remainder::Drop), (vec![3, 4], Remainder::Keep)] {
+        let colours = || Colours {
+            broken: broken.clone(),
+            ..Colours::new(5)
+        };
+        let mut epoch = loader(colours(), config(remainder)).epoch(0);
+        let mut positions = Vec::new();
+        while let Some(batch) = epoch.next() {
+            batch.unwrap();
+            positions.push(epoch.position());
+        }
+        let last = *positions.last().unwrap();
+        assert_eq!(loader(colours(), config(remainder)).resume(last).count(), 0);
+    }
+    // From the beginning on it is an error.
+    let all = Colours {
+        broken: (0..5).collect(),
+        ..Colours::new(5)
+    };
+    let first = loader(all, config(Remainder::Keep)).epoch(0).next();
+    assert!(matches!(first, Some(Err(Error::NoBatch { skipped: 5 }))));
+}
+
+#[test]
 fn shards_are_disjoint_and_complete() {
     for (samples, count) in [(23, 4), (4, 4), (12, 1), (50, 7)] {
         let shard = |index, remainder| DataLoaderConfig {
@@ -652,6 +684,33 @@ impl Planes for candle_core::Tensor {
             .and_then(|planes| planes.to_vec2())
             .unwrap()
     }
+}
+
+#[test]
+fn a_mosaic_is_made_wherever_its_point_is() {
+    // Of images of one pixel, every point is at an edge.
+    struct Numbers;
+    impl Dataset for Numbers {
+        fn len(&self) -> usize {
+            200
+        }
+        fn get(&self, index: usize) -> Result<Sample> {
+            let mask = GrayImage::from_pixel(1, 1, [index as u8].into());
+            Ok(Sample::new("number", RgbImage::new(1, 1), mask))
+        }
+    }
+    let config = DataLoaderConfig {
+        mix: Some(Mix::Mosaic {
+            p: Probability::ALWAYS,
+        }),
+        ..config(0, 200)
+    };
+    let loader = DataLoader::new(Numbers, Compose::default(), config).unwrap();
+    let batch = loader.epoch(0).next().unwrap().unwrap();
+    let masks: Vec<u8> = batch.masks.flatten_all().unwrap().to_vec1().unwrap();
+    let untouched = masks.iter().zip(&batch.indices);
+    let untouched = untouched.filter(|(mask, index)| usize::from(**mask) == **index);
+    assert!(untouched.count() < 10);
 }
 
 #[test]

@@ -61,7 +61,12 @@ fn devkit() -> TempDir {
         );
     }
     let lists = root.path().join("ImageSets/Segmentation");
-    fs::write(lists.join("train.txt"), "2007_000039\n2007_000032\n").unwrap();
+    // With a byte order mark, as some editors write.
+    fs::write(
+        lists.join("train.txt"),
+        "\u{feff}2007_000039\n2007_000032\n",
+    )
+    .unwrap();
     fs::write(lists.join("val.txt"), "2007_000033 \r\n\r\n").unwrap();
     root
 }

@@ -119,10 +119,28 @@ fn a_folder_of_another_name_is_not_unpacked() {
 }
 
 #[test]
-fn extension_headers_are_skipped() {
+fn extension_headers_that_name_the_next_file_are_refused() {
+    for kind in [EntryType::XHeader, EntryType::XGlobalHeader] {
+        for (record, shown) in [
+            ("22 path=images/\u{e4}.jpg\n", "`path=images/\u{e4}.jpg`"),
+            ("10 size=9\n", "`size=9`"),
+        ] {
+            let bytes = ArchiveBuilder::new()
+                .entry("pax", kind, record.as_bytes(), "")
+                .file("images/?.jpg", b"a")
+                .gzip();
+            let message = refused(&bytes, &quick());
+            assert!(message.contains(shown), "{message}");
+            assert!(message.contains("--format=ustar"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn other_extension_headers_are_skipped() {
     let root = tempfile::tempdir().unwrap();
     let bytes = ArchiveBuilder::new()
-        .entry("pax", EntryType::XHeader, b"17 path=../evil\n", "")
+        .entry("pax", EntryType::XHeader, b"20 mtime=1350244992\n", "")
         .file("images/a.jpg", b"a")
         .gzip();
     fs::write(root.path().join("images.tar.gz"), &bytes).unwrap();
