@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Shape, Tensor, Var};
 use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
 
-use super::init;
+use super::{init, is_buffer};
 use crate::Error;
 
 /// Variables in the order of their creation, and what new ones start from.
@@ -54,10 +54,11 @@ impl Store {
         self.frozen.contains(name)
     }
 
-    /// What a module gets of a variable: of a frozen one its values alone, so that no gradient leads to it.
+    /// What a module gets of a variable: of a frozen one its values alone, so that no gradient leads to it. A buffer
+    /// stays one, as the module writes to it.
     fn tensor(&mut self, name: &str, var: &Var) -> Tensor {
         match &self.freezes {
-            Some(freezes) if freezes(name) => {
+            Some(freezes) if freezes(name) && !is_buffer(name) => {
                 self.frozen.insert(name.to_owned());
                 var.as_detached_tensor()
             }

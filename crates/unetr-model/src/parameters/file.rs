@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// What a file of weights holds, on the CPU.
 pub(super) struct Weights {
     pub(super) tensors: HashMap<String, Tensor>,
-    /// Names that other libraries write and no network reads, sorted.
+    /// Names of what is no tensor of real numbers, which only other libraries write.
     pub(super) ignored: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path) -> Result<Weights> {
     }
 }
 
-/// The tensors of real numbers of a pickle, of which nothing is executed.
+/// The tensors of real numbers of a pickle, of which nothing is executed: from where most of them are.
 fn read_pickle(path: &Path) -> Result<Weights> {
     let file = std::fs::File::open(path).at(path)?;
     let unreadable = |reason| Error::Pickle {
@@ -44,28 +44,30 @@ fn read_pickle(path: &Path) -> Result<Weights> {
         reason,
     };
     let mut checkpoint = Checkpoint::open(file).map_err(unreadable)?;
-    let mut reason = None;
+    let (mut views, mut ignored, mut reason) = (Vec::new(), Vec::new(), None);
     for key in KEYS {
-        match read_below(&mut checkpoint, key) {
-            Ok(weights) if weights.tensors.is_empty() => {}
-            Ok(weights) => return Ok(weights),
-            Err(error) => reason = reason.or(Some(error)),
+        let found = match checkpoint.tensors(key) {
+            Ok(found) => found,
+            Err(error) => {
+                reason = reason.or(Some(error));
+                continue;
+            }
+        };
+        let (real, other): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|(_, view)| view.is_some());
+        if real.len() > views.len() {
+            views = real;
+            ignored = other.into_iter().map(|(name, _)| name).collect();
         }
     }
-    Err(unreadable(
-        reason.unwrap_or_else(|| "no tensors".to_owned()),
-    ))
-}
-
-fn read_below(checkpoint: &mut Checkpoint, key: Option<&str>) -> Result<Weights, String> {
-    let (mut views, mut ignored) = (Vec::new(), Vec::new());
-    for (name, view) in checkpoint.tensors(key)? {
-        match view {
-            Some(view) if !is_ignored(&name) => views.push((name, view)),
-            _ => ignored.push(name),
-        }
+    if views.is_empty() {
+        let reason = reason.unwrap_or_else(|| "no tensors".to_owned());
+        return Err(unreadable(reason));
     }
-    let tensors = checkpoint.read(views)?;
+    let views = views
+        .into_iter()
+        .filter_map(|(name, view)| Some((name, view?)));
+    let tensors = checkpoint.read(views.collect()).map_err(unreadable)?;
     Ok(Weights { tensors, ignored })
 }
 
@@ -74,10 +76,6 @@ fn read_safetensors(path: &Path) -> Result<Weights> {
     let file = SafeTensors::deserialize(&bytes).at(path)?;
     let (mut tensors, mut ignored) = (HashMap::new(), Vec::new());
     for (name, view) in file.iter() {
-        if is_ignored(name) {
-            ignored.push(name.to_owned());
-            continue;
-        }
         match view.dtype() {
             Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => {
                 let tensor = view
@@ -85,6 +83,7 @@ fn read_safetensors(path: &Path) -> Result<Weights> {
                     .map_err(|error| Error::from(error).in_file(path))?;
                 tensors.insert(name.to_owned(), tensor);
             }
+            _ if is_ignored(name) => ignored.push(name.to_owned()),
             found => {
                 let (found, expected) = (format!("{found:?}"), "f16, bf16, f32 or f64".to_owned());
                 let name = name.to_owned();
@@ -97,7 +96,6 @@ fn read_safetensors(path: &Path) -> Result<Weights> {
             }
         }
     }
-    ignored.sort_unstable();
     Ok(Weights { tensors, ignored })
 }
 

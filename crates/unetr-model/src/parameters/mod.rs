@@ -18,6 +18,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 
 use self::backend::{Backend, Store};
+use self::report::is_ignored;
 use crate::Error;
 
 /// The variables of a network, named, in the order in which its modules asked for them.
@@ -158,9 +159,12 @@ impl Parameters {
             .sum()
     }
 
-    /// The names given to [`Parameters::from_tensors`] that no module has asked for.
+    /// The names given to [`Parameters::from_tensors`] that no module has asked for, but for those that other
+    /// libraries write and no network reads ([`LoadReport::ignored`]).
     pub fn unused(&self) -> Vec<String> {
-        self.store().unused()
+        let mut names = self.store().unused();
+        names.retain(|name| !is_ignored(name));
+        names
     }
 
     /// Takes over the values of `tensors`, converted to each variable's type, wherever name and
@@ -204,7 +208,7 @@ impl Parameters {
     pub fn load(&self, path: impl AsRef<Path>) -> Result<LoadReport, Error> {
         let file = file::read(path.as_ref())?;
         let mut report = self.assign(&file.tensors)?;
-        report.ignored = file.ignored;
+        report.ignore(file.ignored);
         Ok(report)
     }
 
@@ -224,7 +228,7 @@ impl Parameters {
             });
         }
         self.assign(&file.tensors)?;
-        report.ignored = file.ignored;
+        report.ignore(file.ignored);
         Ok(report)
     }
 
@@ -244,9 +248,11 @@ impl fmt::Debug for Parameters {
     }
 }
 
-/// The tensors of a file of weights, on the CPU.
+/// The tensors of a file of weights that networks read, on the CPU.
 pub(crate) fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>, Error> {
-    Ok(file::read(path)?.tensors)
+    let mut tensors = file::read(path)?.tensors;
+    tensors.retain(|name, _| !is_ignored(name));
+    Ok(tensors)
 }
 
 /// Writes tensors of any device to a safetensors file.

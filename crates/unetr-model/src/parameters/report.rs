@@ -37,6 +37,12 @@ impl LoadReport {
         self.missing.is_empty() && self.unexpected.is_empty() && self.mismatched.is_empty()
     }
 
+    /// Adds names that are not read.
+    pub(super) fn ignore(&mut self, names: Vec<String>) {
+        self.ignored.extend(names);
+        self.ignored.sort_unstable();
+    }
+
     pub(crate) fn compare(variables: &[(String, Var)], tensors: &HashMap<String, Tensor>) -> Self {
         let mut report = Self::default();
         for (name, var) in variables {

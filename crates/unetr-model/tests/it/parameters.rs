@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use unetr_model::{Error, NormConfig, Parameters, Unetr, UnetrConfig};
+use unetr_model::{Error, Mode, NormConfig, Parameters, Unetr, UnetrConfig};
+
+use crate::fixture;
 
 fn build(cfg: &UnetrConfig, seed: u64) -> Parameters {
     let parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
@@ -96,6 +98,81 @@ fn saved_values_come_back() {
     let report = loaded.load_strict(&path).unwrap();
     assert!(report.is_exact() && report.ignored.is_empty());
     assert_eq!(values(&loaded), values(&saved));
+}
+
+#[test]
+fn running_statistics_of_frozen_modules_are_those_that_are_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let cfg = UnetrConfig {
+        norm: NormConfig::BATCH_PYTORCH,
+        ..UnetrConfig::tiny()
+    };
+    let frozen = |seed| {
+        let parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
+        parameters.freeze(|name| name.starts_with("decoder5"));
+        let model = Unetr::new(&cfg, parameters.var_builder()).unwrap();
+        (parameters, model)
+    };
+    let [height, width] = cfg.image_size;
+    let images = Tensor::randn(0f32, 1., (2, 3, height, width), &Device::Cpu).unwrap();
+    let scores = |model: &Unetr| {
+        let scores = model.forward(&images, Mode::Eval).unwrap();
+        scores.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let (trained, model) = frozen(1);
+    model.forward(&images, Mode::Train { seed: 0 }).unwrap();
+    trained.save(&path).unwrap();
+    let (loaded, same) = frozen(2);
+    loaded.load_strict(&path).unwrap();
+    assert_eq!(scores(&same), scores(&model));
+    // The statistics have moved.
+    let first = values(&trained).into_iter();
+    let mut statistics =
+        first.filter(|(name, _)| name.starts_with("decoder5") && name.ends_with("running_mean"));
+    assert!(statistics.all(|(_, values)| values.iter().any(|value| *value != 0.)));
+}
+
+#[test]
+fn a_module_may_have_a_name_that_other_libraries_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let attention = |parameters: &Parameters| {
+        let vb = parameters.var_builder().pp("cross_attn");
+        candle_nn::linear(3, 2, vb).unwrap();
+    };
+    let build = |seed| {
+        let parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
+        attention(&parameters);
+        parameters
+    };
+    let saved = build(1);
+    saved.save(&path).unwrap();
+    let loaded = build(2);
+    assert!(loaded.load_strict(&path).unwrap().ignored.is_empty());
+    assert_eq!(values(&loaded), values(&saved));
+    let opened = Parameters::open(&path, DType::F32, &Device::Cpu).unwrap();
+    attention(&opened);
+    assert_eq!(values(&opened), values(&saved));
+    // A network without it leaves it alone.
+    let opened = Parameters::open(&path, DType::F32, &Device::Cpu).unwrap();
+    assert!(opened.unused().is_empty());
+    let other = Parameters::new(0, DType::F32, &Device::Cpu);
+    let report = other.load_strict(&path).unwrap();
+    assert_eq!(report.ignored, ["cross_attn.bias", "cross_attn.weight"]);
+}
+
+#[test]
+fn a_checkpoint_of_pytorch_is_read_where_most_of_its_tensors_are() {
+    let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
+    candle_nn::linear(2, 2, parameters.var_builder()).unwrap();
+    let report = parameters.load_strict(fixture::file("nested.pth")).unwrap();
+    assert_eq!(report.loaded, 2);
+    let sum: f32 = values(&parameters)
+        .iter()
+        .flat_map(|(_, values)| values)
+        .sum();
+    assert_eq!(sum, 17.);
 }
 
 #[test]
