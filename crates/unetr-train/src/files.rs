@@ -11,8 +11,11 @@ use serde::de::DeserializeOwned;
 use crate::Result;
 use crate::error::At;
 
-/// Writes a file aside, flushes it and gives it its name.
+/// Writes a file aside, flushes it and gives it its name; its folder is made if there is none.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).at(folder)?;
+    }
     let mut aside = OsString::from(path);
     aside.push(".tmp");
     let aside = PathBuf::from(aside);

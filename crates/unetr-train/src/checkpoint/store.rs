@@ -188,8 +188,8 @@ impl Checkpoints {
         self.checkpoints.push(Checkpoint::open(place)?);
         self.checkpoints.sort_by_key(Checkpoint::step);
         self.prune()?;
-        self.link(LAST, self.last())?;
-        self.link(BEST, self.best())
+        self.link_all();
+        Ok(())
     }
 
     /// Which of them are kept.
@@ -203,6 +203,16 @@ impl Checkpoints {
     /// When another process writes into the folder, or the disk refuses.
     pub(crate) fn lock(&self) -> Result<RunLock> {
         RunLock::acquire(&self.folder)
+    }
+
+    /// Lets the names of the last and the best lead to them, for people: not every file system can, and no run ends
+    /// for it.
+    fn link_all(&self) {
+        for (name, checkpoint) in [(LAST, self.last()), (BEST, self.best())] {
+            if let Err(error) = self.link(name, checkpoint) {
+                log::warn!("`{name}` does not lead to a checkpoint: {error}");
+            }
+        }
     }
 
     /// Gives a checkpoint a second name, or takes it away where there is none; where the system has symbolic links.
@@ -236,8 +246,8 @@ impl Checkpoints {
     /// When the disk refuses.
     pub fn rewind(&mut self, step: u64) -> Result<()> {
         self.drop_where(|checkpoint, _| checkpoint.step() > step)?;
-        self.link(LAST, self.last())?;
-        self.link(BEST, self.best())
+        self.link_all();
+        Ok(())
     }
 
     fn prune(&mut self) -> Result<()> {

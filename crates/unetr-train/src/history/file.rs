@@ -84,6 +84,24 @@ impl HistoryFile {
         Ok(())
     }
 
+    /// Begins a history without records. One that is there, but has no checkpoint to go on from, is kept beside it.
+    pub(crate) fn begin_anew(&mut self) -> Result<()> {
+        if self.history.last().is_none() {
+            return Ok(());
+        }
+        let beside = (1..).map(|n| self.path.with_extension(format!("{n}.jsonl")));
+        let mut free = beside.filter(|path| !path.exists());
+        if let Some(place) = free.next() {
+            std::fs::rename(&self.path, &place).at(&place)?;
+            log::warn!(
+                "no checkpoint to go on from: training begins anew, and the history so far is in {}",
+                place.display()
+            );
+        }
+        *self = Self::open(&self.path)?;
+        Ok(())
+    }
+
     /// Drops all records after `step`, from which training is about to be resumed.
     ///
     /// # Errors

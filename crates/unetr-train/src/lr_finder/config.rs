@@ -23,7 +23,7 @@ pub struct LrFinderConfig {
     /// Factor of the loss of each auxiliary head, as
     /// [`TrainerConfig::auxiliary_weight`](crate::TrainerConfig::auxiliary_weight); 0.4 by default.
     pub auxiliary_weight: f64,
-    /// In what numbers the network multiplies; as they are by default.
+    /// In what numbers the network multiplies; as they are by default. Not f16, for which the trainer scales the loss.
     pub precision: Precision,
 }
 
@@ -58,6 +58,15 @@ impl LrFinderConfig {
         check(what, &self.steps, self.steps >= 2, "at least 2")?;
         check_part("the smoothing of the loss", self.smoothing)?;
         check_not_negative("auxiliary_weight", self.auxiliary_weight)?;
+        let what = "the precision of the search for a learning rate";
+        let found = self.precision;
+        let scaled = found == Precision::F16;
+        check(
+            what,
+            &found,
+            !scaled,
+            "one without a scaled loss: f32, tf32 or bf16",
+        )?;
         let what = "the divergence of the loss";
         check(what, &self.divergence, self.divergence > 1., "more than 1")
     }

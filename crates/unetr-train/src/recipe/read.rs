@@ -57,7 +57,10 @@ fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    named(serde_path_to_error::deserialize(&mut deserializer))
+    let parsed = named(serde_path_to_error::deserialize(&mut deserializer))?;
+    let ended = deserializer.end();
+    ended.map_err(|error| ("the text".to_owned(), error.to_string()))?;
+    Ok(parsed)
 }
 
 fn named<T, E: std::fmt::Display>(

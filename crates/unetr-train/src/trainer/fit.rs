@@ -79,7 +79,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn run(&mut self, train: &DataLoader, run: &mut Run) -> Result<Outcome> {
-        while run.state.step < run.steps {
+        // Where broken samples are skipped, epochs may have fewer updates than were planned.
+        while run.state.step < run.steps && run.state.loader.epoch < self.config.epochs {
             // Where a run that is resumed has stopped early, it stays so.
             if !self.is_patient(&run.state) {
                 return Ok(Outcome::StoppedEarly);
@@ -142,7 +143,10 @@ impl<'a> Trainer<'a> {
                 let path = file.path().to_owned();
                 return Err(Error::Occupied { path });
             }
-            file.rewind(state.step)?;
+            match state.step {
+                0 => file.begin_anew()?,
+                step => file.rewind(step)?,
+            }
             self.history = file.history().clone();
         }
         let batches_per_epoch = train.batches_per_epoch();

@@ -281,6 +281,13 @@ fn a_name_leads_to_a_checkpoint_or_is_not_there() {
         assert!(!place(name).is_symlink(), "{name}");
     }
 
+    // What is no link, as in a copy of the folder, is left alone and is no reason to end a run.
+    std::fs::create_dir(place("last")).unwrap();
+    std::fs::write(place("last").join("model.bin"), "a copy").unwrap();
+    save(&mut checkpoints, 25, 0.5);
+    assert!(!place("last").is_symlink());
+    std::fs::remove_dir_all(place("last")).unwrap();
+
     // Where none is kept as one of the best, the best of those that are kept is.
     let mut checkpoints = open(folder.path(), 0, Objective::Max);
     save(&mut checkpoints, 30, 0.9);

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use unetr_data::{Compose, DataLoader, DataLoaderConfig, OxfordPets};
-use unetr_model::{Mode, Parameters, Unetr, UnetrConfig};
+use unetr_model::{Mode, Parameters, Precision, Unetr, UnetrConfig};
 use unetr_train::{
     Adam, AdamConfig, Error, Loss, LossValue, LrFinderConfig, LrSweep, Optimizer, SumLoss,
     SweepEnd, find_learning_rate,
@@ -198,6 +198,13 @@ fn ranges_that_make_no_sense_are_refused() {
                 ..config()
             },
             "the divergence of the loss is NaN, expected more than 1",
+        ),
+        (
+            LrFinderConfig {
+                precision: Precision::F16,
+                ..config()
+            },
+            "the precision of the search for a learning rate is f16, expected one without",
         ),
     ] {
         let error = setup.find(&SumLoss::tutorial(), &wrong).unwrap_err();

@@ -60,6 +60,10 @@ fn files_hold_recipes() {
             ["optimizer", "adamm"],
         ),
         (r#"{"batch_size": 8"#, ["recipe.json", "EOF"]),
+        (
+            r#"{"batch_size": 4}, "trainer": {"epochs": 3}}"#,
+            ["recipe.json", "trailing"],
+        ),
     ] {
         std::fs::write(&json, text).unwrap();
         let error = Recipe::read(&json).unwrap_err().to_string();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use candle_core::{DType, Device, Tensor};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use unetr_data::{
-    Compose, DataLoader, DataLoaderConfig, Dataset, HorizontalFlip, Normalize, Sample,
+    Compose, DataLoader, DataLoaderConfig, Dataset, HorizontalFlip, Normalize, OnBroken, Sample,
 };
 use unetr_metrics::MetricSet;
 use unetr_model::{Parameters, Unetr, UnetrConfig};
@@ -282,6 +282,59 @@ fn a_run_resumed_without_a_history_file_has_a_new_history() {
         assert_eq!(records.len(), 1);
         assert_eq!(records[0].step, steps);
     }
+}
+
+#[test]
+fn a_history_without_its_checkpoints_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Setup::new(1);
+    let history = |name: &str| HistoryFile::read(folder.path().join(name)).unwrap();
+    for run in 0..3 {
+        let checkpoints = folder.path().join(run.to_string());
+        let mut trainer = setup
+            .trainer(SumLoss::tutorial(), epochs(2))
+            .checkpoints(Checkpoints::open(checkpoints, Retention::default()).unwrap())
+            .history_file(HistoryFile::open(folder.path().join("history.jsonl")).unwrap())
+            .resume();
+        trainer.fit(&setup.train).unwrap();
+    }
+    for name in ["history.jsonl", "history.1.jsonl", "history.2.jsonl"] {
+        assert_eq!(history(name).records().len(), 2, "{name}");
+    }
+}
+
+#[test]
+fn skipped_samples_make_no_further_epochs() {
+    /// Squares of which some cannot be read.
+    struct Broken;
+    impl Dataset for Broken {
+        fn len(&self) -> usize {
+            8
+        }
+        fn get(&self, index: usize) -> unetr_data::Result<Sample> {
+            match index {
+                5.. => Err(unetr_data::Error::Index { index, len: 5 }),
+                _ => Squares.get(index),
+            }
+        }
+    }
+    let setup = Setup::new(1);
+    let config = DataLoaderConfig {
+        on_broken: OnBroken::Skip,
+        workers: 0,
+        ..DataLoaderConfig::train(2)
+    };
+    let plain = Compose::default().then(Normalize::default());
+    let train = DataLoader::new(Broken, plain, config).unwrap();
+    let mut trainer = setup.trainer(SumLoss::tutorial(), epochs(3));
+    assert_eq!(trainer.fit(&train).unwrap(), Outcome::Finished);
+    let done: Vec<_> = trainer
+        .history()
+        .records()
+        .iter()
+        .map(|record| (record.epoch, record.step))
+        .collect();
+    assert_eq!(done, [(1, 2), (2, 4), (3, 6)]);
 }
 
 #[test]
