@@ -20,6 +20,14 @@ pub enum Error {
         /// What the parser said.
         source: serde_json::Error,
     },
+    /// What a file says cannot be.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
     /// A picture could not be written.
     #[error("{path}: {reason}", path = path.display())]
     Picture {
@@ -119,6 +127,16 @@ pub enum Error {
 
 /// What functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The error as one about what is in a file.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source: Box::new(self),
+        }
+    }
+}
 
 /// Names the path in what the operating system or a parser says of it.
 pub(crate) trait At<T> {

@@ -44,10 +44,15 @@ impl Segmenter {
             Some(steps) => normalization(&folder.join(PREPROCESSING), &steps)?,
             None => Normalize::default(),
         };
-        let classes = match read(&folder.join(CLASSES))? {
+        let expected = model.config().classes;
+        let classes: Classes = match read(&folder.join(CLASSES))? {
             Some(classes) => classes,
-            None => Classes::viridis((0..model.config().classes).map(|class| class.to_string()))?,
+            None => Classes::viridis((0..expected).map(|class| class.to_string()))?,
         };
+        let found = classes.len();
+        if found != expected {
+            return Err(Error::Classes { found, expected }.in_file(&folder.join(CLASSES)));
+        }
         Self::of_unetr(model, classes, normalize, device)
     }
 }
@@ -62,7 +67,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 
 /// What photos are normalised by.
 fn normalization(path: &Path, steps: &Compose) -> Result<Normalize> {
-    steps.validate()?;
+    let valid = steps.validate().map_err(Error::from);
+    valid.map_err(|error| error.in_file(path))?;
     match &*steps.steps {
         [Step::Normalize(normalize)] | [Step::Resize(_), Step::Normalize(normalize)] => {
             Ok(normalize.clone())

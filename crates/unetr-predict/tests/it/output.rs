@@ -39,6 +39,46 @@ fn a_contour_surrounds_a_region_and_its_hole() {
 }
 
 #[test]
+fn a_contour_is_found_at_every_edge_and_of_every_width() {
+    // The whole map, a part at the left edge, one in the bottom right corner, a line of one pixel, one pixel.
+    for [x0, y0, x1, y1] in [
+        [0, 0, 20, 12],
+        [0, 2, 10, 8],
+        [15, 6, 20, 12],
+        [3, 5, 13, 6],
+        [7, 7, 8, 8],
+    ] {
+        let labels = GrayImage::from_fn(20, 12, |x, y| {
+            Luma([u8::from((x0..x1).contains(&x) && (y0..y1).contains(&y))])
+        });
+        let mut expected: Vec<[u32; 2]> = [x0, x1 - 1]
+            .into_iter()
+            .flat_map(|x| [[x, y0], [x, y1 - 1]])
+            .collect();
+        expected.dedup();
+        for tolerance in [0.5, 0.7] {
+            let found = contours(&labels, 1, tolerance);
+            assert_eq!(found.len(), 1);
+            assert!(!found[0].hole);
+            let mut corners = found[0].points.clone();
+            corners.sort_unstable();
+            assert_eq!(corners, expected);
+        }
+    }
+}
+
+#[test]
+fn a_spike_is_kept_however_thin() {
+    let labels = GrayImage::from_fn(30, 30, |x, y| {
+        let square = (5..15).contains(&x) && (5..15).contains(&y);
+        Luma([u8::from(square || (y == 9 && (15..28).contains(&x)))])
+    });
+    let found = contours(&labels, 1, 1.);
+    assert!(found[0].points.contains(&[27, 9]), "{:?}", found[0].points);
+    assert!(found[0].points.len() < 10, "{:?}", found[0].points);
+}
+
+#[test]
 fn labels_are_read_back_with_colours_for_what_is_no_class() {
     let folder = tempfile::tempdir().unwrap();
     let classes = Classes::new([("a", [1, 2, 3]), ("b", [4, 5, 6])]).unwrap();

@@ -108,12 +108,19 @@ fn what_cannot_be_used_is_refused_by_name() {
         &serde_json::to_string(&flips).unwrap(),
     );
     assert!(message().contains("preprocessing.json") && message().contains("HorizontalFlip"));
+    let flat = Compose::default().then(Normalize {
+        std: [0.; 3],
+        ..HALF
+    });
+    write("preprocessing.json", &serde_json::to_string(&flat).unwrap());
+    assert!(message().contains("preprocessing.json") && message().contains("std"));
     write("preprocessing.json", "{");
     assert!(message().contains("preprocessing.json"));
     std::fs::remove_file(folder.path().join("preprocessing.json")).unwrap();
 
     write("classes.json", &serde_json::to_string(&two).unwrap());
     assert!(message().contains("2 classes are named"), "{}", message());
+    assert!(message().contains("classes.json"), "{}", message());
     std::fs::remove_file(folder.path().join("classes.json")).unwrap();
 
     std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
