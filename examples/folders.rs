@@ -1,10 +1,11 @@
-//! Trains a small UNETR on photos and masks in two folders, your own for example.
+//! Trains a UNETR on photos and masks in two folders, your own for example.
 //!
 //!     cargo run --release --example folders -- --images roads/photos --masks roads/masks \
 //!         --classes road=0,car=128,car=129
 //!
 //! A mask has the name of its photo, and `--classes` says what its values mean. Without these flags
-//! the photos in `assets/` are taken.
+//! the photos in `assets/` are taken. The preset `small` is trained by the recipe of its name unless
+//! flags say otherwise.
 
 #[allow(dead_code, reason = "every example uses a part of it")]
 mod common;
@@ -13,15 +14,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use common::settings::{SEED, Settings};
+use common::network::{NetworkFlags, Preset, RecipeKind};
+use common::settings::Settings;
 use common::task::Task;
-use unetr::data::{
-    ClassMap, Compose, Dataset, FolderConfig, FolderDataset, HorizontalFlip, Normalize,
-    RandomBrightnessContrast, RandomResizedCrop, Split,
-};
-use unetr::train::Recipe;
+use unetr::data::{ClassMap, Dataset, FolderConfig, FolderDataset, Split};
 
-/// Trains a small UNETR on photos and masks in two folders.
+/// Trains a UNETR on photos and masks in two folders, four fifths of them; the rest is to evaluate on.
 #[derive(Debug, Parser)]
 struct Flags {
     /// The folder of the photos.
@@ -33,44 +31,23 @@ struct Flags {
     /// What the values in the masks mean, `name=value` for each; a name may have several values.
     #[arg(long, value_delimiter = ',', value_parser = class, requires = "images")]
     classes: Vec<(String, u8)>,
-    /// The folder for configuration, history, checkpoints and pictures.
-    #[arg(long, default_value = "runs/folders")]
-    out: PathBuf,
-    /// auto, cpu or cuda:N.
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Passes over the training set.
-    #[arg(long, default_value_t = 2)]
-    epochs: u64,
-    /// What the split, initial weights, the order of photos and augmentations derive from.
-    #[arg(long, default_value_t = SEED)]
-    seed: u64,
-    /// Goes on from the last checkpoint in the folder.
-    #[arg(long)]
-    resume: bool,
+    #[command(flatten)]
+    network: NetworkFlags,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let (photos, names) = open(&flags)?;
-    let cfg = common::task::small_network(photos.num_classes());
-    let augment = Compose::default()
-        .then(RandomResizedCrop {
-            scale: [0.7, 1.0],
-            ..RandomResizedCrop::new(cfg.image_size)
-        })
-        .then(HorizontalFlip::default())
-        .then(RandomBrightnessContrast::default())
-        .then(Normalize::default());
-    let settings = Settings {
-        epochs: Some(flags.epochs),
-        device: flags.device,
-        resume: flags.resume,
-        ..Settings::new(flags.out, flags.seed)
-    };
-    let split = Split::random(photos.len(), 0.8, flags.seed)?;
+    let classes = photos.num_classes();
+    let (cfg, recipe, augment) = flags
+        .network
+        .choose(classes, Preset::Small, RecipeKind::Small)?;
+    let recipe = flags.settings.recipe(recipe)?;
+    let split = Split::random(photos.len(), 0.8, recipe.trainer.seed)?;
     let task = Task::new(photos, split, names, augment)?;
-    common::run::train(&settings, settings.recipe(Recipe::small())?, &cfg, &task)
+    common::run::train(&flags.settings, recipe, &cfg, &task)
 }
 
 /// The data set and the names of its classes.

@@ -9,14 +9,13 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use common::network::{NetworkFlags, Preset, RecipeKind};
 use common::settings::Settings;
 use common::task::Task;
 use indicatif::{ProgressBar, ProgressStyle};
-use unetr::data::{Compose, Dataset, DownloadEvent, OxfordPets, Split, download_oxford_pets};
-use unetr::model::UnetrConfig;
-use unetr::train::Recipe;
+use unetr::data::{Dataset, DownloadEvent, OxfordPets, Split, download_oxford_pets};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SplitKind {
@@ -26,23 +25,6 @@ enum SplitKind {
     Official,
     /// The tutorial's 5,173 and 2,215 photos.
     Tutorial,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RecipeKind {
-    /// The tutorial's recipe and training transforms.
-    Tutorial,
-    /// Better for small networks from scratch: other losses, optimiser and batches, light transforms.
-    Small,
-    /// For a transformer trained elsewhere, with `--encoder`; the tutorial's training transforms.
-    Finetune,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Preset {
-    Tutorial,
-    Small,
-    Tiny,
 }
 
 /// Trains UNETR on the Oxford-IIIT Pet Dataset.
@@ -56,27 +38,8 @@ struct Flags {
     download: bool,
     #[arg(long, value_enum, default_value = "tutorial")]
     split: SplitKind,
-    #[arg(long, value_enum, default_value = "tutorial")]
-    preset: Preset,
-    /// How it is trained; `--config` takes its place, `--transforms` that of its transforms.
-    #[arg(long, value_enum, default_value = "tutorial")]
-    recipe: RecipeKind,
-    /// Height and width that photos are resized to, a multiple of 16; the preset's by default.
-    #[arg(long)]
-    image_size: Option<usize>,
-    /// Probability of a sample to skip the last encoder block in training; the preset's by default.
-    #[arg(long)]
-    stochastic_depth: Option<f64>,
-    /// Learns factors of what the encoder blocks add, which start at this; none by default.
-    #[arg(long)]
-    layer_scale: Option<f64>,
-    /// Heads that teach the transformer in training, see `UnetrConfig::auxiliary_heads`; of the other
-    /// recipes than the tutorial's they are part.
-    #[arg(long)]
-    auxiliary_heads: bool,
-    /// The training transforms, as `{"steps": [..]}` in a JSON file; the recipe's by default.
-    #[arg(long)]
-    transforms: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkFlags,
     #[command(flatten)]
     settings: Settings,
 }
@@ -87,31 +50,11 @@ fn main() -> Result<()> {
         download(&flags.data)?;
     }
     let pets = OxfordPets::open(&flags.data)?;
-    let cfg = match flags.preset {
-        Preset::Tutorial => UnetrConfig::tutorial(),
-        Preset::Small => UnetrConfig::small(),
-        Preset::Tiny => UnetrConfig::tiny(),
-    };
-    let cfg = match flags.image_size {
-        Some(size) => cfg.with_image_size([size, size]),
-        None => cfg,
-    };
-    let cfg = UnetrConfig {
-        stochastic_depth: flags.stochastic_depth.unwrap_or(cfg.stochastic_depth),
-        layer_scale: flags.layer_scale.or(cfg.layer_scale),
-        auxiliary_heads: flags.auxiliary_heads || !matches!(flags.recipe, RecipeKind::Tutorial),
-        ..cfg
-    };
-    cfg.validate()?;
-    let (recipe, transforms) = match flags.recipe {
-        RecipeKind::Tutorial => (Recipe::tutorial(), Compose::tutorial_train(cfg.image_size)),
-        RecipeKind::Small => (Recipe::small(), Compose::crop_and_flip(cfg.image_size)),
-        RecipeKind::Finetune => (Recipe::finetune(), Compose::tutorial_train(cfg.image_size)),
-    };
-    let augment = match &flags.transforms {
-        Some(path) => read_transforms(path)?,
-        None => transforms,
-    };
+    let classes = OxfordPets::CLASS_NAMES.len();
+    let (cfg, recipe, augment) =
+        flags
+            .network
+            .choose(classes, Preset::Tutorial, RecipeKind::Tutorial)?;
     let recipe = flags.settings.recipe(recipe)?;
     let split = match flags.split {
         SplitKind::Random => Split::random(pets.len(), 0.7, recipe.trainer.seed)?,
@@ -120,12 +63,6 @@ fn main() -> Result<()> {
     };
     let task = Task::pets(pets, split, augment)?;
     common::run::train(&flags.settings, recipe, &cfg, &task)
-}
-
-fn read_transforms(path: &Path) -> Result<Compose> {
-    let named = || format!("the training transforms {}", path.display());
-    let text = std::fs::read(path).with_context(named)?;
-    serde_json::from_slice(&text).with_context(named)
 }
 
 /// Downloads both archives with a progress bar.

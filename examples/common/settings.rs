@@ -11,7 +11,7 @@ use unetr::model::Precision;
 use unetr::train::{Recipe, ScheduleConfig};
 
 /// The seed of a run that is given none; the tutorial's.
-pub(crate) const SEED: u64 = 12;
+const SEED: u64 = 12;
 
 /// In what numbers a network multiplies.
 #[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
@@ -82,7 +82,7 @@ pub(crate) struct Settings {
     #[arg(long, default_value = concat!("runs/", env!("CARGO_BIN_NAME")))]
     pub(crate) out: PathBuf,
     /// Weights of a Vision Transformer of timm or transformers to begin with, which also set the encoder's shape:
-    /// safetensors or `.pth`, or a repository of the Hugging Face hub (needs --features hub).
+    /// safetensors or `.pth`, or a repository of the Hugging Face hub.
     #[arg(long)]
     pub(crate) encoder: Option<String>,
     /// Goes on from the last checkpoint in the folder.
@@ -95,28 +95,6 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// What an example without many flags has.
-    pub(crate) fn new(out: PathBuf, seed: u64) -> Self {
-        Self {
-            config: None,
-            epochs: None,
-            max_steps: None,
-            batch_size: None,
-            lr: None,
-            schedule: None,
-            optimizer: None,
-            seed: Some(seed),
-            workers: 2,
-            device: "auto".into(),
-            precision: None,
-            eval_every: None,
-            encoder: None,
-            out,
-            resume: false,
-            find_lr: false,
-        }
-    }
-
     /// The recipe of the file, or else this one, and the flags on top of it.
     pub(crate) fn recipe(&self, otherwise: Recipe) -> Result<Recipe> {
         let mut recipe = match &self.config {

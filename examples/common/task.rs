@@ -5,21 +5,6 @@ use std::sync::Arc;
 use anyhow::Result;
 use unetr::data::{Compose, Dataset, OxfordPets, Split, Subset};
 use unetr::metrics::MetricSet;
-use unetr::model::UnetrConfig;
-
-/// A network that two cores train in minutes.
-pub(crate) fn small_network(classes: usize) -> UnetrConfig {
-    UnetrConfig {
-        classes,
-        feature_size: 8,
-        hidden_size: 128,
-        mlp_size: 512,
-        layers: 6,
-        auxiliary_heads: true,
-        ..UnetrConfig::small()
-    }
-    .with_image_size([64, 64])
-}
 
 /// What is to be learnt, and from which photos.
 pub(crate) struct Task {
