@@ -83,10 +83,11 @@ pub fn decode_image(
 ///
 /// Of a gray or palette PNG of up to 8 bits these are the stored samples or palette indices, never
 /// the colours that they stand for. In other formats, and at 16 bits, every pixel must be a gray
-/// value of 0 to 255. The limits of [`read_image`] apply; EXIF data is ignored.
+/// value of 0 to 255. The limits of [`read_image`] apply; EXIF data is ignored. A TIFF that says that white is 0 is
+/// turned around, so that black is.
 ///
 /// # Errors
-/// As [`read_image`], and when the pixels are colours or values above 255.
+/// As [`read_image`], and when the pixels are colours, values above 255 or floating-point numbers.
 pub fn read_mask(path: impl AsRef<Path>) -> Result<GrayImage> {
     let path = path.as_ref();
     decode_mask(path, &read(path)?)
@@ -287,6 +288,9 @@ fn gray_values(image: DynamicImage, stored: ExtendedColorType) -> Result<GrayIma
         _ => 1,
     };
     let values: Option<Vec<u8>> = match image {
+        DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) => {
+            return Err("floating-point numbers".into());
+        }
         DynamicImage::ImageLuma8(gray) if stored != ExtendedColorType::L1 => return Ok(gray),
         colours => colours
             .to_rgb16()

@@ -3,7 +3,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use tar::{Archive, Entry, EntryType, PaxExtensions};
+use tar::{Archive, Entry, EntryType};
 
 use super::{ArchiveSource, DownloadEvent, UnpackLimits};
 use crate::{Error, Result};
@@ -65,7 +65,7 @@ fn unpack_into(
             )));
         }
         if is_extension(&entry) {
-            check_extension(&mut entry, unreadable)?.map_err(refuse)?;
+            check_extension(&mut entry, unreadable, refuse)?;
         } else if let Some(inside) = destination(&entry, &source.folder, limits).map_err(refuse)? {
             write_entry(&mut entry, &staging.join(inside), unreadable)?;
         }
@@ -88,26 +88,50 @@ fn is_extension<R: Read>(entry: &Entry<'_, R>) -> bool {
 }
 
 /// Refuses an extension header that gives the next entry another name or size than that entry's own header has, which
-/// is what counts here; others are times and the like.
+/// is what counts here; others are times, attributes and the like.
 fn check_extension(
-    entry: &mut impl Read,
+    entry: &mut Entry<'_, impl Read>,
     unreadable: impl Fn(io::Error) -> Error,
-) -> Result<Result<(), String>> {
+    refuse: impl Fn(String) -> Error,
+) -> Result<()> {
     const LARGEST: u64 = 1 << 20;
+    if entry.size() > LARGEST {
+        let size = entry.size();
+        return Err(refuse(format!(
+            "an extension header has {size} bytes, more than {LARGEST}"
+        )));
+    }
     let mut records = Vec::new();
-    let mut limited = entry.take(LARGEST);
-    limited.read_to_end(&mut records).map_err(&unreadable)?;
-    for record in PaxExtensions::new(&records) {
-        let record = record.map_err(&unreadable)?;
-        if matches!(record.key_bytes(), b"path" | b"size" | b"linkpath") {
-            return Ok(Err(format!(
-                "an extension header says `{}={}`; make the archive with short ASCII names, as `tar --format=ustar`",
-                String::from_utf8_lossy(record.key_bytes()).escape_debug(),
-                String::from_utf8_lossy(record.value_bytes()).escape_debug(),
+    entry.read_to_end(&mut records).map_err(unreadable)?;
+    let mut rest = &*records;
+    while !rest.is_empty() {
+        let (record, behind) = extension_record(rest)
+            .ok_or_else(|| refuse("an extension header is damaged".to_owned()))?;
+        let names = [&b"path="[..], b"size=", b"linkpath=", b"GNU.sparse."];
+        if names.iter().any(|name| record.starts_with(name)) {
+            let shown = String::from_utf8_lossy(record);
+            return Err(refuse(format!(
+                "an extension header says `{}`; make the archive with short ASCII names, as `tar --format=ustar`",
+                shown.escape_debug()
             )));
         }
+        rest = behind;
     }
-    Ok(Ok(()))
+    Ok(())
+}
+
+/// The first record of an extension header, `key=value`, and what is behind it. Each is `LENGTH key=value` and the end of
+/// a line, which its length counts too.
+fn extension_record(records: &[u8]) -> Option<(&[u8], &[u8])> {
+    let digits = records.iter().take_while(|byte| byte.is_ascii_digit());
+    let (length, _) = records.split_at(digits.count());
+    let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
+    let (record, behind) = records.split_at_checked(length)?;
+    let (_, record) = record.split_at(record.iter().position(|&byte| byte == b' ')?);
+    match record {
+        [b' ', record @ .., b'\n'] => Some((record, behind)),
+        _ => None,
+    }
 }
 
 /// Where an entry is written, relative to the folder that is unpacked into; `None` for what is

@@ -474,11 +474,13 @@ fn an_epoch_is_resumed_where_only_broken_samples_are_left() {
         remainder,
         ..config(1, 2)
     };
-    // The third of five is broken, and the fifth, or the fourth too.
-    for (broken, remainder) in [(vec![2, 4], Remainder::Drop), (vec![3, 4], Remainder::Keep)] {
+    for (samples, broken, remainder, position) in [
+        (8, vec![2, 7], Remainder::Drop, 7),
+        (6, vec![4, 5], Remainder::Keep, 4),
+    ] {
         let colours = || Colours {
             broken: broken.clone(),
-            ..Colours::new(5)
+            ..Colours::new(samples)
         };
         let mut epoch = loader(colours(), config(remainder)).epoch(0);
         let mut positions = Vec::new();
@@ -487,6 +489,7 @@ fn an_epoch_is_resumed_where_only_broken_samples_are_left() {
             positions.push(epoch.position());
         }
         let last = *positions.last().unwrap();
+        assert_eq!(last.samples, position);
         assert_eq!(loader(colours(), config(remainder)).resume(last).count(), 0);
     }
     // From the beginning on it is an error.

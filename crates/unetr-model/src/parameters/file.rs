@@ -36,7 +36,8 @@ pub(super) fn read(path: &Path) -> Result<Weights> {
     }
 }
 
-/// The tensors of real numbers of a pickle, of which nothing is executed: from where most of them are.
+/// The tensors of real numbers of a pickle, of which nothing is executed: those at the top, or below the first key that
+/// has more of them.
 fn read_pickle(path: &Path) -> Result<Weights> {
     let file = std::fs::File::open(path).at(path)?;
     let unreadable = |reason| Error::Pickle {
@@ -58,6 +59,9 @@ fn read_pickle(path: &Path) -> Result<Weights> {
         if real.len() > views.len() {
             views = real;
             ignored = other.into_iter().map(|(name, _)| name).collect();
+            if key.is_some() {
+                break;
+            }
         }
     }
     if views.is_empty() {

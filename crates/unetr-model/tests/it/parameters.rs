@@ -163,7 +163,7 @@ fn a_module_may_have_a_name_that_other_libraries_write() {
 }
 
 #[test]
-fn a_checkpoint_of_pytorch_is_read_where_most_of_its_tensors_are() {
+fn a_tensor_beside_them_does_not_hide_those_of_a_checkpoint() {
     let parameters = Parameters::new(0, DType::F32, &Device::Cpu);
     candle_nn::linear(2, 2, parameters.var_builder()).unwrap();
     let report = parameters.load_strict(fixture::file("nested.pth")).unwrap();

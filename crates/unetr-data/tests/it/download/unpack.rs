@@ -123,7 +123,12 @@ fn extension_headers_that_name_the_next_file_are_refused() {
     for kind in [EntryType::XHeader, EntryType::XGlobalHeader] {
         for (record, shown) in [
             ("22 path=images/\u{e4}.jpg\n", "`path=images/\u{e4}.jpg`"),
-            ("10 size=9\n", "`size=9`"),
+            ("9 size=9\n", "`size=9`"),
+            // Behind a value of more than a line.
+            (
+                "8 a=\n\nb\n23 GNU.sparse.name=a.b\n",
+                "`GNU.sparse.name=a.b`",
+            ),
         ] {
             let bytes = ArchiveBuilder::new()
                 .entry("pax", kind, record.as_bytes(), "")
@@ -137,10 +142,37 @@ fn extension_headers_that_name_the_next_file_are_refused() {
 }
 
 #[test]
+fn a_damaged_extension_header_is_refused() {
+    for record in [
+        "x",
+        "999999999999999999999 a=b\n",
+        "8 path=a\n",
+        "7 a=b\n",
+        "5 a=b\n",
+    ] {
+        let records = [b"6 a=b\n", record.as_bytes()].concat();
+        let bytes = ArchiveBuilder::new()
+            .entry("pax", EntryType::XHeader, &records, "")
+            .file("images/a.jpg", b"a")
+            .gzip();
+        let message = refused(&bytes, &quick());
+        assert!(
+            message.contains("an extension header is damaged"),
+            "{record:?}: {message}"
+        );
+    }
+}
+
+#[test]
 fn other_extension_headers_are_skipped() {
     let root = tempfile::tempdir().unwrap();
     let bytes = ArchiveBuilder::new()
-        .entry("pax", EntryType::XHeader, b"20 mtime=1350244992\n", "")
+        .entry(
+            "pax",
+            EntryType::XHeader,
+            b"20 mtime=1350244992\n15 xattr=\xFF\n\n\0!\n",
+            "",
+        )
         .file("images/a.jpg", b"a")
         .gzip();
     fs::write(root.path().join("images.tar.gz"), &bytes).unwrap();
