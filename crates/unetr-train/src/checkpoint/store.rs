@@ -233,7 +233,10 @@ impl Checkpoints {
                 fs::remove_file(&aside).at(&aside)?;
             }
             std::os::unix::fs::symlink(target, &aside).at(&aside)?;
-            fs::rename(&aside, &place).at(&place)?;
+            if let Err(error) = fs::rename(&aside, &place) {
+                let _ = fs::remove_file(&aside);
+                return Err(error).at(&place);
+            }
         }
         #[cfg(not(unix))]
         let _ = (name, checkpoint);

@@ -176,7 +176,7 @@ impl TrainerConfig {
         )
     }
 
-    /// How many updates the run makes with epochs of so many batches.
+    /// How many updates the run makes with epochs of so many batches, where no sample is skipped.
     pub fn steps(&self, batches_per_epoch: usize) -> u64 {
         let steps = self
             .epochs

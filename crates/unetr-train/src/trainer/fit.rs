@@ -19,7 +19,7 @@ use crate::{Error, Result, RunLock};
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All its updates were made.
+    /// All its updates were made, or its epochs are over, which have fewer where samples are skipped.
     Finished,
     /// Its evaluations no longer got better, see [`EarlyStopping`](crate::EarlyStopping).
     StoppedEarly,
