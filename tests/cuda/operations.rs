@@ -308,6 +308,12 @@ fn residual_blocks() {
         let what = format!("residual_block {inputs:?} {outputs} {size:?} {kernels:?}");
         agrees(&what, &x, |x| block(inputs.len(), x));
     }
+    // At 0 the derivative is not the slope.
+    let mut x = block_arguments(&[3], 16, [2, 9, 8], &[3, 3, 1]);
+    for affine in &mut x[2..4] {
+        *affine = affine.zeros_like().unwrap();
+    }
+    agrees("residual_block that begins with zeros", &x, |x| block(1, x));
     let x = block_arguments(&[3], 16, [2, 33, 20], &[3, 3, 1]);
     agrees_for("residual_block of a constant image", &x, &[false], |x| {
         block(1, x)
@@ -400,6 +406,39 @@ fn results_that_are_used_several_times_in_several_ways() {
         let mean = tokens.to_dtype(x[0].dtype())?.mean_all()?;
         sum.broadcast_add(&mean)
     });
+}
+
+#[test]
+fn gradients_go_back_from_tokens_to_maps_and_from_maps_to_tokens() {
+    let x = [
+        random(60, &[2, 24, 16]),
+        random(61, &[32, 16]),
+        random(62, &[16, 32, 3, 3]),
+        random(63, &[8, 16]),
+    ];
+    let same_size = Conv2dConfig {
+        padding: 1,
+        ..Conv2dConfig::default()
+    };
+    agrees("tokens, a map and tokens", &x, |x| {
+        let map = tokens_to_map(&linear(&x[0], &x[1], None)?, [4, 6])?;
+        let map = conv2d(&map, &x[2], None, &same_size)?;
+        linear(&map_to_tokens(&map)?, &x[3], None)
+    });
+}
+
+#[test]
+fn parameters_may_begin_anywhere_and_not_be_of_any_type() {
+    let x = [random(64, &[3, 16]), random(65, &[17]), random(66, &[17])];
+    agrees("layer_norm", &x, |x| {
+        let [weight, bias] = [1, 2].map(|i| x[i].narrow(0, 1, 16));
+        layer_norm(&x[0], &weight?, &bias?, 1e-6)
+    });
+    let Some(device) = gpu() else { return };
+    let xs = Tensor::ones((2, 3), DType::F32, &device).unwrap();
+    let weight = Tensor::ones((4, 3), DType::F64, &device).unwrap();
+    let error = linear(&xs, &weight, None).unwrap_err().to_string();
+    assert!(error.contains("F64, expected f32, bf16 or f16"), "{error}");
 }
 
 #[test]

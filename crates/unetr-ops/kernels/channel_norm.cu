@@ -143,8 +143,8 @@ __device__ void norm_apply(const T *xs, const float *statistics, const T *residu
 FOR_VECTORS(norm_apply, APPLY_PARAMETERS, (xs, statistics, residual, residual_statistics, ys, pixels, channels, slope))
 
 // The gradient after the activation, whose sign is that of the result, or without one of what is
-// normalised.
-__device__ __forceinline__ float gate(float grad, float sign, float slope) { return sign > 0.f ? grad : slope * grad; }
+// normalised. At 0 the derivative is 1.
+__device__ __forceinline__ float gate(float grad, float sign, float slope) { return sign >= 0.f ? grad : slope * grad; }
 
 // Sums over the pixels of the gradient, of its product with what is normalised, and of that with the
 // normalised shortcut.

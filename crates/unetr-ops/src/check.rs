@@ -1,6 +1,6 @@
 //! What the tests of the operations share: random tensors, comparison, finite differences.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use rand::{Rng, SeedableRng};
 
 /// Numbers in -1..1, the same for the same seed.
@@ -44,6 +44,9 @@ pub(crate) fn assert_ignores(what: &str, loss: impl Fn(&Tensor, &Tensor) -> Resu
         (ys, grads.clone()),
         "{what}: scores of ignored pixels"
     );
+    // Of this type there are no kernels.
+    let half = |logits: &Tensor| run(&logits.to_dtype(DType::BF16).unwrap(), &labels);
+    assert_eq!(half(&wild), half(&logits), "{what}: ignored pixels in bf16");
     for (grad, ignored) in grads.iter().zip(values(&ignored)) {
         assert_eq!(
             *grad == 0.,
@@ -65,7 +68,7 @@ pub(crate) fn assert_ignores(what: &str, loss: impl Fn(&Tensor, &Tensor) -> Resu
     );
 
     let (logits, labels) = scores_and_labels([3, 3, 210, 211]);
-    let logits = logits.to_dtype(candle_core::DType::F32).unwrap();
+    let logits = logits.to_dtype(DType::F32).unwrap();
     let with_threads = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.unwrap().install(|| run(&logits, &labels))
@@ -78,7 +81,7 @@ pub(crate) fn assert_ignores(what: &str, loss: impl Fn(&Tensor, &Tensor) -> Resu
 }
 
 pub(crate) fn values(xs: &Tensor) -> Vec<f64> {
-    let xs = xs.to_dtype(candle_core::DType::F64).unwrap();
+    let xs = xs.to_dtype(DType::F64).unwrap();
     xs.flatten_all().unwrap().to_vec1().unwrap()
 }
 
@@ -172,12 +175,9 @@ pub(crate) fn assert_same(
             .collect();
         (ys, grads)
     };
-    for (dtype, bound) in [
-        (candle_core::DType::F64, 1e-12),
-        (candle_core::DType::F32, 1e-5),
-    ] {
+    for (dtype, bound) in [(DType::F64, 1e-12), (DType::F32, 1e-5)] {
         let (ys, grads) = run(&f, dtype);
-        let (expected, expected_grads) = run(&reference, candle_core::DType::F64);
+        let (expected, expected_grads) = run(&reference, DType::F64);
         assert_close(&format!("{what} in {dtype:?}"), &ys, &expected, bound);
         for (n, (grad, expected)) in grads.iter().zip(&expected_grads).enumerate() {
             assert_close(

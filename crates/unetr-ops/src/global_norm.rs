@@ -11,7 +11,8 @@ const CHUNK: usize = 16 * 1024;
 /// compared with a bound when they are clipped (Pascanu et al. 2013, section 3.2,
 /// <https://arxiv.org/abs/1211.5063>).
 ///
-/// It does not depend on the number of threads, and is NaN or infinite where an element is.
+/// It does not depend on the number of threads. It is NaN where an element is, and infinite where the square of one
+/// is: on the CPU, squares are of the elements' type.
 ///
 /// # Errors
 /// When Candle cannot read a tensor.

@@ -120,6 +120,13 @@ impl DeviceLabels {
         })
     }
 
+    /// The scores, 0 where a pixel is ignored: whatever there is, nothing of it may be left.
+    pub(crate) fn scores(&self, logits: &Tensor) -> Result<Tensor> {
+        let valid = self.valid.ne(0.)?.unsqueeze(1)?;
+        let valid = valid.broadcast_as(logits.shape())?;
+        valid.where_cond(logits, &logits.zeros_like()?)
+    }
+
     /// Like `logits`, 1 at the class of each pixel that counts and 0 elsewhere.
     pub(crate) fn one_hot(&self, logits: &Tensor) -> Result<Tensor> {
         let classes = logits.dim(1)?;

@@ -20,10 +20,15 @@ pub(super) fn gelu(xs: &Tensor, formula: Gelu) -> Result<Tensor> {
 
 pub(super) fn activation(xs: &Tensor, activation: Activation) -> Result<Tensor> {
     let (slope, at_zero) = activation.negative_slope();
-    let positive = if at_zero == 1. {
-        xs.ge(0.)?
+    let is_negative = if at_zero == 1. {
+        xs.lt(0.)?
     } else {
-        xs.gt(0.)?
+        xs.le(0.)?
     };
-    positive.where_cond(xs, &(xs * slope)?)
+    // Not the product alone, as 0 times minus infinity is not a number.
+    let negative = match slope == 0. {
+        true => xs.zeros_like()?,
+        false => (xs * slope)?,
+    };
+    is_negative.where_cond(&negative, xs)
 }

@@ -147,7 +147,9 @@ pub(crate) fn rectify_grad<T: Real>(x: T, grad: T, slope: T, at_zero: T) -> T {
 /// Leaky ReLU, for the loops of kernels that do more.
 #[inline(always)]
 pub(crate) fn rectify<T: Real>(x: T, slope: T) -> T {
-    if x >= T::zero() { x } else { slope * x }
+    // Not `slope * x` alone, as 0 times minus infinity is not a number.
+    let negative = if slope == T::zero() { slope } else { slope * x };
+    if x < T::zero() { negative } else { x }
 }
 
 impl Operation for Pointwise {

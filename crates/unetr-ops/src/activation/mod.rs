@@ -163,6 +163,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_finite_stays_so_but_for_what_is_cut_off() {
+        let xs = [f32::NEG_INFINITY, -1., 0., f32::INFINITY, f32::NAN];
+        let xs = Tensor::new(&xs, &candle_core::Device::Cpu).unwrap();
+        for (activation, expected) in [
+            (Activation::Relu, [0., 0., 0., f32::INFINITY]),
+            (
+                Activation::LeakyRelu { slope: 0.5 },
+                [f32::NEG_INFINITY, -0.5, 0., f32::INFINITY],
+            ),
+        ] {
+            for ys in [activation.apply(&xs), composed::activation(&xs, activation)] {
+                let ys = ys.unwrap().to_vec1::<f32>().unwrap();
+                assert_eq!(ys[..4], expected, "{activation:?}");
+                assert!(ys[4].is_nan());
+            }
+        }
+    }
+
+    #[test]
     fn derivatives_at_zero() {
         let derivative = |activation: Activation| {
             let zero =

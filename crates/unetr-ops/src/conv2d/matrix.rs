@@ -36,12 +36,9 @@ impl Geometry {
 
     /// Whether every output pixel sees the pixel at its own place alone, so that planes are patches.
     fn pointwise(&self) -> bool {
-        (
-            self.kernel_height,
-            self.kernel_width,
-            self.stride,
-            self.padding,
-        ) == (1, 1, 1, 0)
+        let kernel = (self.kernel_height, self.kernel_width);
+        let planes_are_alike = (self.height, self.width) == (self.out_height, self.out_width);
+        (kernel, self.stride, self.padding) == ((1, 1), 1, 0) && planes_are_alike
     }
 
     /// The patches of a strip of output rows: `[patch size, rows·out_width]`.

@@ -9,7 +9,7 @@ pub(super) fn cross_entropy(
     config: &CrossEntropyConfig<'_>,
 ) -> Result<Tensor> {
     let labels = DeviceLabels::new(logits, labels, config.ignore_index)?;
-    let log_probabilities = candle_nn::ops::log_softmax(logits, 1)?;
+    let log_probabilities = candle_nn::ops::log_softmax(&labels.scores(logits)?, 1)?;
     let classes = logits.dim(1)?;
     let weights = match config.class_weights {
         Some(weights) => Tensor::new(weights, logits.device())?,
@@ -20,8 +20,9 @@ pub(super) fn cross_entropy(
         .index_select(&labels.indices.flatten_all()?, 0)?
         .reshape(labels.indices.shape())?
         .mul(&labels.valid)?;
+    let total = of_pixels.sum_all()?;
     // Where there is nothing to divide, nothing is left.
-    let total = of_pixels.sum_all()?.maximum(1e-6)?;
+    let total = (total.eq(0.)?.to_dtype(total.dtype())? + total)?;
     let of_labels = log_probabilities
         .contiguous()?
         .gather(&labels.indices.unsqueeze(1)?.contiguous()?, 1)?

@@ -122,7 +122,9 @@ impl<'a> CrossEntropyConfig<'a> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::check::{assert_gradients, assert_ignores, assert_same, random, scores_and_labels};
+    use crate::check::{
+        assert_close, assert_gradients, assert_ignores, assert_same, random, scores_and_labels,
+    };
     use crate::cpu::at_each_level;
 
     const PLAIN: CrossEntropyConfig<'_> = CrossEntropyConfig {
@@ -269,6 +271,18 @@ mod tests {
             |x| cross_entropy(&x[0], &labels, &weighted),
             |x| cross_entropy(&x[0], &labels, &plain),
         );
+    }
+
+    #[test]
+    fn small_weights_are_weights() {
+        let (logits, labels) = scores_and_labels([3, 3, 19, 21]);
+        let config = |weights| CrossEntropyConfig {
+            class_weights: Some(weights),
+            ignore_index: Some(255),
+            smoothing: 0.,
+        };
+        let loss = |weights| composed::cross_entropy(&logits, &labels, &config(weights)).unwrap();
+        assert_close("cross_entropy", &loss(&[1e-9; 3]), &loss(&[1.; 3]), 1e-7);
     }
 
     #[test]

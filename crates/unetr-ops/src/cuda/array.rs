@@ -61,7 +61,8 @@ impl Array {
         let mut tensor = tensor.detach().contiguous()?;
         let offset = tensor.layout().start_offset() * tensor.dtype().size_in_bytes();
         if !offset.is_multiple_of(ALIGNMENT) {
-            tensor = tensor.copy()?;
+            // Not `copy`, which keeps the offset.
+            tensor = tensor.force_contiguous()?;
         }
         let (storage, layout) = tensor.storage_and_layout();
         let Storage::Cuda(cuda) = &*storage else {

@@ -1,10 +1,19 @@
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::launch::suffix;
 use super::{Array, Launch, args, launch};
 
 /// The numbers in another type, or a copy of them.
+///
+/// # Errors
+/// When the kernels do not compute in one of the types.
 pub(crate) fn cast(xs: &Array, dtype: DType) -> Result<Array> {
+    let is_known = |dtype| matches!(dtype, DType::F32 | DType::BF16 | DType::F16);
+    if let Some(found) = [xs.dtype(), dtype].into_iter().find(|&x| !is_known(x)) {
+        bail!(
+            "a CUDA kernel got numbers of type {found:?}, expected f32, bf16 or f16; convert them with `to_dtype`"
+        );
+    }
     let ys = Array::empty(xs.device(), dtype, xs.dims())?;
     let kernel = format!("cast_{}_{}", suffix(xs.dtype()), suffix(dtype));
     let count = xs.count();

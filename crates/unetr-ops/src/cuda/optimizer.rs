@@ -1,13 +1,10 @@
 //! Updates of many variables in place, and the norm of many tensors, in a launch or two.
 
-use std::collections::HashSet;
-
 use candle_core::{CudaDevice, DType, Device, Result, Tensor, Var};
 
 use super::launch::Arg;
 use super::{Array, Launch, args, launch, runs_on_cuda};
 use crate::AdamUpdate;
-use crate::cpu::storage_of;
 
 /// Elements and threads of a block, as in `optimizer.cu`.
 const THREADS: usize = 256;
@@ -112,17 +109,8 @@ pub(crate) fn adam(updates: &[AdamUpdate<'_>], gradients: &[Tensor]) -> Result<(
     table.launch(&super::device(first.parameter)?, "adam", args![rows])
 }
 
-/// `average = keep · average + (1 - keep) · value` for every pair, of which one follows the other where
-/// an average is there twice.
+/// `average = keep · average + (1 - keep) · value` for every pair; none depends on another.
 pub(crate) fn moving_averages(pairs: &[(&Var, &Tensor)], keep: f64) -> Result<()> {
-    let mut seen = HashSet::new();
-    if !pairs
-        .iter()
-        .all(|(average, _)| seen.insert(storage_of(average)))
-    {
-        let alone = |pair| moving_averages(std::slice::from_ref(pair), keep);
-        return pairs.iter().try_for_each(alone);
-    }
     let Some((first, _)) = pairs.first() else {
         return Ok(());
     };

@@ -129,6 +129,10 @@ fn check(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<()> {
         return Err(value_error(OP, "heads", &block.heads, expected));
     }
     let mlp = block.linear1.weight.dim(0)?;
+    if mlp == 0 {
+        let (weight, expected) = (block.linear1.weight, "at least one row");
+        return Err(shape_error(OP, "linear1", weight, expected));
+    }
     for (what, Dense { weight, bias }, outputs, inputs) in [
         ("qkv", block.qkv, 3 * hidden, hidden),
         ("the projection", block.projection, hidden, hidden),
@@ -298,5 +302,11 @@ mod tests {
         wrong.linear2 = wrong.linear1;
         assert!(message(&x[0], &wrong).contains("linear2 has shape [5, 6], expected [6, 5]"));
         assert!(message(&x[1], &block(&x, 2, Gelu::Tanh)).contains("[batch, tokens, hidden]"));
+        let x = arguments(2, 3, HIDDEN, 0);
+        let error = message(&x[0], &block(&x, 2, Gelu::Tanh));
+        assert!(
+            error.contains("linear1 has shape [0, 6], expected at least one row"),
+            "{error}"
+        );
     }
 }

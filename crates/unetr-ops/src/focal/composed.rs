@@ -5,7 +5,7 @@ use crate::labels::DeviceLabels;
 
 pub(super) fn focal(logits: &Tensor, labels: &Tensor, config: &FocalConfig<'_>) -> Result<Tensor> {
     let labels = DeviceLabels::new(logits, labels, config.ignore_index)?;
-    let log_p = candle_nn::ops::log_softmax(logits, 1)?
+    let log_p = candle_nn::ops::log_softmax(&labels.scores(logits)?, 1)?
         .contiguous()?
         .gather(&labels.indices.unsqueeze(1)?.contiguous()?, 1)?
         .squeeze(1)?;

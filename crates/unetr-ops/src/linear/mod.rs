@@ -40,6 +40,9 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         Some((&last, _)) if last == inputs => {}
         _ => return Err(shape_error(OP, "the input", xs, format!("[.., {inputs}]"))),
     }
+    if inputs == 0 {
+        return Err(shape_error(OP, "the weight", weight, "at least one input"));
+    }
     if let Some(bias) = bias {
         check_shape(OP, "the bias", bias, outputs)?;
     }
@@ -56,6 +59,8 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use candle_core::{DType, Device};
+
     use super::*;
     use crate::check::{assert_gradients, assert_same, random};
 
@@ -103,5 +108,8 @@ mod tests {
             error.to_string(),
             "linear: the input has shape [2, 3], expected [.., 5]"
         );
+        let none = |shape: &[usize]| Tensor::zeros(shape, DType::F64, &Device::Cpu).unwrap();
+        let error = linear(&none(&[3, 0]), &none(&[4, 0]), None).unwrap_err();
+        assert!(error.to_string().contains("at least one input"), "{error}");
     }
 }

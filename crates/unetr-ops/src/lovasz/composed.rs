@@ -18,7 +18,8 @@ pub(super) fn lovasz_softmax(
     let labels = DeviceLabels::new(logits, labels, config.ignore_index)?;
     let one_hot = labels.one_hot(logits)?;
     let valid = labels.valid.unsqueeze(1)?;
-    let probabilities = candle_nn::ops::softmax(logits, 1)?.broadcast_mul(&valid)?;
+    let probabilities =
+        candle_nn::ops::softmax(&labels.scores(logits)?, 1)?.broadcast_mul(&valid)?;
     let errors = (one_hot - probabilities)?.abs()?;
     // host sync: reads the errors
     let values = errors.detach().flatten_all()?;

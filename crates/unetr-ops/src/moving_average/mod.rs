@@ -3,15 +3,19 @@
 mod composed;
 mod cpu;
 
+use std::collections::HashMap;
+
 use candle_core::{Result, Tensor, Var};
 
 use crate::OpError;
-use crate::cpu::runs_on_cpu;
+use crate::cpu::{runs_on_cpu, storage_of};
 use crate::error::{check_shape, value_error};
 
 const OP: &str = "moving_averages";
 
 /// Moves averages towards values in place: `average = keep · average + (1 - keep) · value`.
+///
+/// Where an average is there twice, or is the value of another one, pairs follow each other.
 ///
 /// Polyak and Juditsky 1992 for parameters of a network (<https://doi.org/10.1137/0330046>).
 ///
@@ -44,6 +48,10 @@ pub fn moving_averages(pairs: &[(&Var, &Tensor)], keep: f64) -> Result<()> {
             .into());
         }
     }
+    if depend_on_each_other(pairs) {
+        let alone = |pair| moving_averages(std::slice::from_ref(pair), keep);
+        return pairs.iter().try_for_each(alone);
+    }
     if pairs.iter().all(|(average, _)| runs_on_cpu(average)) {
         return cpu::moving_averages(pairs, keep);
     }
@@ -54,6 +62,21 @@ pub fn moving_averages(pairs: &[(&Var, &Tensor)], keep: f64) -> Result<()> {
     pairs
         .iter()
         .try_for_each(|(average, value)| composed::moving_average(average, value, keep))
+}
+
+/// Whether what one pair writes to is read or written by another.
+fn depend_on_each_other(pairs: &[(&Var, &Tensor)]) -> bool {
+    let mut written = HashMap::new();
+    for (index, (average, _)) in pairs.iter().enumerate() {
+        if written.insert(storage_of(average), index).is_some() {
+            return true;
+        }
+    }
+    let mut values = pairs.iter().enumerate();
+    values.any(|(index, (_, value))| {
+        let written = written.get(&storage_of(value));
+        written.is_some_and(|&other| other != index)
+    })
 }
 
 #[cfg(feature = "cuda")]
@@ -79,6 +102,26 @@ mod tests {
             moving_averages(&[(&averages[0], &value)], 0.9).unwrap();
             composed::moving_average(&averages[1], &value, 0.9).unwrap();
             assert_close("average", &averages[0], &averages[1], 1e-15);
+        }
+    }
+
+    #[test]
+    fn pairs_that_depend_on_each_other_follow_each_other() {
+        // Long enough for several threads.
+        let shape = [200_000];
+        let var = |seed| Var::from_tensor(&random(seed, &shape)).unwrap();
+        let [a, b, c] = [1, 2, 3].map(var);
+        let pairs: [(&Var, &Tensor); 4] = [(&a, &b), (&b, &a), (&c, &a), (&c, &b)];
+        moving_averages(&pairs, 0.75).unwrap();
+        let found = [&a, &b, &c].map(|average| average.as_tensor().copy().unwrap());
+
+        let [a, b, c] = [1, 2, 3].map(var);
+        for (average, value) in [(&a, &b), (&b, &a), (&c, &a), (&c, &b)] {
+            composed::moving_average(average, value, 0.75).unwrap();
+        }
+        let expected = [a, b, c];
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_close("average", found, expected, 1e-15);
         }
     }
 

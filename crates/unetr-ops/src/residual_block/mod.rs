@@ -129,9 +129,13 @@ impl Sizes {
             height,
             width,
         };
-        if batch * channels * sizes.outputs * height * width == 0 {
+        if let Some(xs) = inputs.iter().find(|xs| xs.elem_count() == 0) {
             let expected = "at least one image, channel, row and column";
-            return Err(shape_error(OP, "an input", first, expected));
+            return Err(shape_error(OP, "an input", xs, expected));
+        }
+        if sizes.outputs == 0 {
+            let (what, weight) = ("the first convolution", block.first.weight);
+            return Err(shape_error(OP, what, weight, "at least one output channel"));
         }
         sizes.check("the first convolution", &block.first, channels)?;
         sizes.check("the second convolution", &block.second, sizes.outputs)?;
@@ -350,5 +354,10 @@ mod tests {
             ..SMALL
         };
         assert!(message(even, &even.arguments()).contains("with an odd k"));
+        let without_channels = [&[x[0].clone(), x[1].narrow(1, 0, 0).unwrap()], &x[2..]].concat();
+        assert!(message(SMALL, &without_channels).contains("at least one image, channel"));
+        let mut nothing = x.clone();
+        nothing[2] = x[2].narrow(0, 0, 0).unwrap();
+        assert!(message(SMALL, &nothing).contains("at least one output channel"));
     }
 }

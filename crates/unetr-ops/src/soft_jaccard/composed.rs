@@ -12,7 +12,7 @@ pub(super) fn soft_jaccard(
     let (batch, classes) = (logits.dim(0)?, logits.dim(1)?);
     let labels = DeviceLabels::new(logits, labels, ignore_index)?;
     let one_hot = labels.one_hot(logits)?;
-    let probabilities = candle_nn::ops::softmax(logits, 1)?;
+    let probabilities = candle_nn::ops::softmax(&labels.scores(logits)?, 1)?;
     let products = (&probabilities * &one_hot)?;
     let unions = (((probabilities + one_hot)? - &products)? + 1e-8)?;
     let unions = unions.broadcast_mul(&labels.valid.unsqueeze(1)?)?;

@@ -329,23 +329,28 @@ impl<T: Real> Job<'_, T> {
             return;
         }
         let width = columns.len().next_multiple_of(lanes);
+        let result = |row: usize| {
+            // SAFETY: as above, and nobody else has these columns of the row.
+            unsafe { std::slice::from_raw_parts_mut(out(row), columns.len()) }
+        };
+        if place.write == Write::Add {
+            // A format may begin with what it adds to, here as where a tile is whole.
+            for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
+                sums[..columns.len()].copy_from_slice(result(row));
+            }
+        }
         let tile = Rows {
             first: sums.as_mut_ptr(),
             stride: width,
         };
         // SAFETY: there is room for it in `sums`, as the caller vouches.
-        unsafe { strip.multiply::<F>(lines, tile, Write::Replace) };
+        unsafe { strip.multiply::<F>(lines, tile, place.write) };
         for (row, sums) in place.rows.clone().zip(sums.chunks_exact_mut(width)) {
             let sums = &mut sums[..columns.len()];
             if let Some(bias) = place.bias {
                 add(sums, &bias[columns.clone()]);
             }
-            // SAFETY: as above.
-            let out = unsafe { std::slice::from_raw_parts_mut(out(row), columns.len()) };
-            match place.write {
-                Write::Replace => out.copy_from_slice(sums),
-                Write::Add => add(out, sums),
-            }
+            result(row).copy_from_slice(sums);
         }
     }
 

@@ -176,8 +176,8 @@ impl<O: Operation> Node<O> {
             bail!("{}: the result is not known", self.name);
         };
         let grads = match lock(&self.mailbox).take() {
-            // Who uses a result may compute in another precision.
-            Some(grads) => grads.to_dtype(result.dtype())?,
+            // Who uses a result may compute in another precision, and see tokens where this is a map.
+            Some(grads) => grads.to_dtype(result.dtype())?.into_shape(result.dims()),
             None => result.zeros_like()?,
         };
         let wanted: Vec<bool> = self
