@@ -19,7 +19,8 @@ use common::settings::Settings;
 use common::task::Task;
 use unetr::data::{ClassMap, Dataset, FolderConfig, FolderDataset, Split};
 
-/// Trains a UNETR on photos and masks in two folders, four fifths of them; the rest is to evaluate on.
+/// Trains a UNETR on photos and masks in two folders, by default the preset `small` by the recipe `small`. A fifth of
+/// them is to evaluate on.
 #[derive(Debug, Parser)]
 struct Flags {
     /// The folder of the photos.

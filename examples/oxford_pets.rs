@@ -27,7 +27,7 @@ enum SplitKind {
     Tutorial,
 }
 
-/// Trains UNETR on the Oxford-IIIT Pet Dataset.
+/// Trains UNETR on the Oxford-IIIT Pet Dataset, by default the tutorial's network by its recipe.
 #[derive(Debug, Parser)]
 struct Flags {
     /// The folder with `images/` and `annotations/`.

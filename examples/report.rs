@@ -1,7 +1,7 @@
 //! Makes one HTML file of a training run, or of several beside each other; also while they go on.
 //!
 //!     cargo run --release --example report -- runs/quickstart
-//!     cargo run --release --example report -- runs/quickstart runs/other --out comparison.html
+//!     cargo run --release --example report -- runs/quickstart runs/other
 
 use std::path::PathBuf;
 
@@ -15,16 +15,17 @@ struct Flags {
     /// The folders of the runs.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// The file to write; `report.html` in the folder of the first run by default.
+    /// The file to write; by default `report.html` in the folder of the run, of several runs `comparison.html` here.
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let out = flags
-        .out
-        .unwrap_or_else(|| RunFolder::new(&flags.runs[0]).report());
+    let out = flags.out.unwrap_or_else(|| match &*flags.runs {
+        [run] => RunFolder::new(run).report(),
+        _ => "comparison.html".into(),
+    });
     Report::open(&flags.runs)?.write(&out)?;
     println!("{}", out.display());
     Ok(())

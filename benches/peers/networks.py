@@ -35,18 +35,21 @@ CASES = {
         FULL | dict(batch=1, steps=8, precision="bf16"),
     ),
 }
+# The other sides: what runs them, and what they are.
 SIDES = {
-    "torch eager": ["torch_monai.py"],
-    "torch compiled": ["torch_monai.py", "--compile"],
-    "jax": ["jax_flax.py"],
+    "torch eager": (["torch_monai.py"], "MONAI's network"),
+    "torch compiled": (
+        ["torch_monai.py", "--compile"],
+        "the same with `torch.compile` and the fused Adam (from the second time on its start-up finds what the first compiled)",
+    ),
+    "jax": (["jax_flax.py"], "Flax, the whole step compiled by `jit`"),
 }
 METHOD = """\
 The same network, losses and Adam on each side, f32 unless a row says bf16 (mixed precision: parameters stay f32). Images
 and masks are made up, so reading data is not part of it. Programs run one after the other, {rounds} times in turn, and
-the best median of their steps counts: what disturbs a machine makes programs slower, never faster. "torch eager" is
-MONAI's network, "torch compiled" adds `torch.compile` and the fused Adam (from the second time on its start-up finds what
-the first compiled), "jax" is Flax, the whole step compiled by `jit`. The last column is this library against the
-best of the others: faster above 1× in the first table, less below 1× in the others. – is what a program cannot do."""
+the best median of their steps counts: what disturbs a machine makes programs slower, never faster. The last column is
+this library against the best of the others: faster above 1× in the first table, less below 1× in the others. – is what a
+program cannot do. {sides}."""
 # What is compared: the title, the field, whether more of it is better, digits.
 TABLES = [
     ("images/s", "images_per_s", max, 2),
@@ -58,7 +61,7 @@ TABLES = [
 def command(side, measure, bench, case, threads):
     """What runs a side's case."""
     flags = [text for name, value in case.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    script, *switches = SIDES.get(side, [None])
+    (script, *switches), _ = SIDES.get(side, ([None], None))
     program = [sys.executable, str(HERE / script)] if script else [measure]
     return [*program, bench, *flags, "--threads", str(threads), *switches]
 
@@ -87,7 +90,9 @@ def compare(programs, only, without, rounds, threads, patience):
         results[title] = lines
     tables = [table(results, sides, *columns) for columns in TABLES]
     every = [line for lines in results.values() for side in lines.values() for line in side]
-    return "\n\n".join([machine.describe(threads, every), METHOD.format(rounds=rounds), *tables])
+    named = "; ".join(f'"{side}" is {SIDES[side][1]}' for side in sides if side in SIDES)
+    method = METHOD.format(rounds=rounds, sides=named)
+    return "\n\n".join([machine.describe(threads, every), method, *tables])
 
 
 def table(results, sides, name, field, better, digits):

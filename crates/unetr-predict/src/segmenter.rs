@@ -117,12 +117,16 @@ impl Segmenter {
         Self::new(model, size, classes, normalize, device)
     }
 
-    /// Sets how it works.
+    /// Sets how it works. Of a precision that the device does not compute in, a warning says that it is f32 instead.
     ///
     /// # Errors
     /// When a setting is out of range.
     pub fn with_config(mut self, config: SegmenterConfig) -> Result<Self> {
         config.validate()?;
+        let precision = config.precision;
+        if !precision.is_supported(&self.device) {
+            log::warn!("this device does not compute in {precision}: computing in f32");
+        }
         self.sweep = SweepConfig::new(&config.window, self.window, config.batch_size);
         self.config = config;
         Ok(self)
