@@ -78,7 +78,10 @@ def environment():
 def measure(flags, env):
     """What the program prints last."""
     command = [HERE / "bin" / "measure", *flags, "--device", "cuda:0"]
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    try:
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    except subprocess.TimeoutExpired as error:
+        return {"error": [str(error)]}
     if done.returncode != 0:
         return {"error": done.stderr.strip().splitlines()[-1:]}
     return json.loads(done.stdout.splitlines()[-1])

@@ -2,11 +2,12 @@
 
 use candle_core::{DType, Device, Tensor};
 use unetr::model::{
-    Mode, Parameters, Precision, SegmentationModel as _, Unetr, UnetrConfig, with_precision,
+    BlockKind, Mode, NormConfig, Parameters, Precision, SegmentationModel as _, Unetr, UnetrConfig,
+    with_precision,
 };
 use unetr::ops::backward;
 use unetr::train::{
-    AdamConfig, Loss, MuonConfig, Optimizer, OptimizerConfig, ParameterGroups, SumLoss,
+    AdamConfig, Loss, MuonConfig, Optimizer, OptimizerConfig, ParameterGroups, Recipe, SumLoss,
 };
 
 use super::gpu;
@@ -159,6 +160,51 @@ fn a_step_on_a_gpu_is_that_of_the_cpu() {
         );
     }
     assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn networks_of_other_kinds_have_the_losses_of_the_cpu() {
+    let Some(device) = gpu() else { return };
+    let loss = Recipe::small().loss.build().unwrap();
+    let kinds = [
+        UnetrConfig {
+            classes: 21,
+            ..config()
+        },
+        UnetrConfig {
+            norm: NormConfig::BATCH_PYTORCH,
+            ..config()
+        },
+        UnetrConfig {
+            block: BlockKind::Basic,
+            ..config()
+        },
+    ];
+    for cfg in kinds {
+        let compute = |device: &Device, precision| -> f32 {
+            let parameters = Parameters::new(3, DType::F32, device);
+            let model = Unetr::new(&cfg, parameters.var_builder()).unwrap();
+            let (images, masks) = batch(device);
+            let forward = || model.forward_training(&images, Mode::Train { seed: 1 });
+            let output = with_precision(precision, forward).unwrap();
+            let mut total = loss.compute(&output.logits, &masks).unwrap().total;
+            for logits in &output.auxiliary {
+                let square = logits.to_dtype(DType::F32).unwrap().sqr().unwrap();
+                total = (total + square.mean_all().unwrap()).unwrap();
+            }
+            backward(&total).unwrap();
+            total.to_scalar().unwrap()
+        };
+        let expected = compute(&Device::Cpu, Precision::Full);
+        for precision in [Precision::Full, Precision::Bf16, Precision::F16] {
+            let found = compute(&device, precision);
+            let off = (found - expected).abs();
+            assert!(
+                off < 0.05 * expected,
+                "{precision}: {found}, on the CPU {expected}: {cfg:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ const OP: &str = "cross_entropy_and_soft_jaccard";
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
 /// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or ignored
-/// - returns: two scalars
+/// - returns: two scalars, in f32 where the logits have 16 bits
 ///
 /// # Errors
 /// As of [`cross_entropy`](crate::cross_entropy()).
@@ -52,7 +52,6 @@ pub fn cross_entropy_and_soft_jaccard(
             ..config.on_cuda()
         };
         let losses = cuda::losses::losses(OP, logits, pixels, 2, both)?;
-        let losses = losses.to_dtype(logits.dtype())?;
         return Ok((losses.get(0)?, losses.get(1)?));
     }
     if !runs_on_cpu(logits) {

@@ -1,6 +1,7 @@
 //! The blocks UNETR is made of, one a file, for other networks to use as well.
 
 mod basic_block;
+mod concat;
 mod conv_norm_activation;
 mod encoder_block;
 mod layer_scale;

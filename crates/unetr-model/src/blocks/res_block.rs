@@ -2,6 +2,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use unetr_ops::{Activation, Affine, Mode, NormedConv, ResidualBlock, residual_block};
 
+use super::concat::concat;
 use super::{ConvNormActivation, ConvNormActivationConfig};
 use crate::{DecoderConfig, NormConfig};
 
@@ -100,7 +101,7 @@ impl ResBlock {
         if let (Some(fused), [xs, ..]) = (self.fused, inputs) {
             return self.forward_fused(inputs, xs, fused);
         }
-        let xs = &Tensor::cat(inputs, 1)?;
+        let xs = &concat(inputs)?;
         let residual = match &self.shortcut {
             Some(shortcut) => shortcut.forward(xs, mode)?,
             None => xs.clone(),

@@ -2,6 +2,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use unetr_ops::Mode;
 
+use super::concat::concat;
 use super::{BasicBlock, ResBlock};
 use crate::{BlockKind, DecoderConfig};
 
@@ -56,7 +57,7 @@ impl UnetBlock {
     pub fn forward_concat(&self, inputs: &[&Tensor], mode: Mode) -> Result<Tensor> {
         match self {
             Self::Residual(block) => block.forward_concat(inputs, mode),
-            Self::Basic(block) => block.forward(&Tensor::cat(inputs, 1)?, mode),
+            Self::Basic(block) => block.forward(&concat(inputs)?, mode),
         }
     }
 }

@@ -2,7 +2,8 @@
 //! network: the sum with a shortcut and the activation.
 //!
 //! All three are `activation((x - mean) / √(variance + eps) · weight + bias + residual)` and differ
-//! only in the pixels that share a mean and a variance. On the CPU one operation computes it and
+//! only in the pixels that share a mean and a variance. On the CPU one operation computes it (but for batch
+//! normalisation in evaluation, whose statistics are given) and
 //! keeps nothing but its inputs and the statistics; variances are biased and taken in two passes,
 //! which loses less than Flax's `E[x²] - E[x]²` when the mean is large.
 

@@ -37,7 +37,7 @@ pub(super) fn conv2d(
         let result = op.conv.forward(&[&op.input])?;
         let dims = result.array.dims().to_vec();
         let result = match bias {
-            Some(bias) => add_bias(&result.matrix(), &parameter(bias)?)?.reshape(dims),
+            Some(bias) => add_bias(&result.matrix(), &parameter(bias)?)?.into_shape(dims),
             None => result.array,
         };
         return graph::record(OP, &arguments, result, Order::Map, op).map(Some);
@@ -128,7 +128,7 @@ impl Patches {
             None => result,
         };
         let [batch, height, width] = self.grid;
-        let result = result.reshape([batch, height, width, self.outputs]);
+        let result = result.into_shape([batch, height, width, self.outputs]);
         graph::record(OP, arguments, result, Order::Map, self)
     }
 }

@@ -30,9 +30,14 @@ pub(crate) fn cast(xs: &Array, dtype: DType) -> Result<Array> {
 impl Array {
     /// The numbers in a type, themselves if they are of that type.
     pub(crate) fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        self.clone().into_dtype(dtype)
+    }
+
+    /// As [`to_dtype`](Self::to_dtype), of numbers that nobody else shares then.
+    pub(crate) fn into_dtype(self, dtype: DType) -> Result<Self> {
         match self.dtype() == dtype {
-            true => Ok(self.clone()),
-            false => cast(self, dtype),
+            true => Ok(self),
+            false => cast(&self, dtype),
         }
     }
 

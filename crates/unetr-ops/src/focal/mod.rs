@@ -59,7 +59,7 @@ impl FocalConfig<'_> {
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
 /// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or ignored
-/// - returns: a scalar
+/// - returns: a scalar, in f32 where the logits have 16 bits
 ///
 /// # Errors
 /// When the shapes do not fit, when a setting is out of range or has not a weight for every class, or
@@ -88,12 +88,10 @@ pub fn focal(logits: &Tensor, labels: &Tensor, config: &FocalConfig<'_>) -> Resu
             class_weights: config.class_weights,
             ..Default::default()
         };
-        let loss = cuda::losses::losses(OP, logits, pixels, (), focal)?;
-        return loss.to_dtype(logits.dtype());
+        return cuda::losses::losses(OP, logits, pixels, (), focal);
     }
     if !runs_on_cpu(logits) {
-        let loss = composed::focal(&summable(logits)?, labels, config)?;
-        return loss.to_dtype(logits.dtype());
+        return composed::focal(&summable(logits)?, labels, config);
     }
     let loss = cpu::Focal {
         gamma: config.gamma,

@@ -98,7 +98,7 @@ pub struct LovaszConfig {
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
 /// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or ignored
-/// - returns: a scalar
+/// - returns: a scalar, in f32 where the logits have 16 bits
 ///
 /// Devices other than the CPU send errors to the host and get weights back.
 ///
@@ -136,8 +136,7 @@ pub fn lovasz_softmax(logits: &Tensor, labels: &Tensor, config: &LovaszConfig) -
     if runs_on_cpu(logits) {
         return many::apply(OP, &[logits], (), cpu::LovaszSoftmax { pixels, terms });
     }
-    let loss = composed::lovasz_softmax(&summable(logits)?, labels, config, &terms)?;
-    loss.to_dtype(logits.dtype())
+    composed::lovasz_softmax(&summable(logits)?, labels, config, &terms)
 }
 
 #[cfg(test)]

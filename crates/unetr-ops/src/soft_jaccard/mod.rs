@@ -39,7 +39,7 @@ pub enum JaccardReduction {
 /// # Shapes
 /// - `logits`: `[batch, classes, ..]`
 /// - `labels`: `[batch, ..]`, u8, u32 or i64, each less than `classes` or `ignore_index`
-/// - returns: a scalar
+/// - returns: a scalar, in f32 where the logits have 16 bits
 ///
 /// # Errors
 /// When the shapes do not fit, or when a label is no class (found on the CPU; other devices would
@@ -71,15 +71,13 @@ pub fn soft_jaccard(
             jaccard: true,
             ..Default::default()
         };
-        let loss = cuda::losses::losses(OP, logits, pixels, (), jaccard)?;
-        return loss.to_dtype(logits.dtype());
+        return cuda::losses::losses(OP, logits, pixels, (), jaccard);
     }
     if runs_on_cpu(logits) {
         let pixels = Pixels::new(OP, logits, labels, ignore_index)?;
         pixel_loss::apply(OP, logits, pixels, (), SoftJaccard { reduction })
     } else {
-        let loss = composed::soft_jaccard(&summable(logits)?, labels, reduction, ignore_index)?;
-        loss.to_dtype(logits.dtype())
+        composed::soft_jaccard(&summable(logits)?, labels, reduction, ignore_index)
     }
 }
 

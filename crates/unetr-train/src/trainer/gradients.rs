@@ -53,7 +53,7 @@ impl Gradients {
             let of_all = parameters.iter().filter_map(|(_, p)| gradients.get(p));
             global_norm(&of_all.collect::<Vec<_>>())
         };
-        if factor != 1. {
+        if config.scales_loss() {
             // Before bounds hide what is not finite.
             let norm = norm(&gradients)?;
             if !norm.is_finite() {

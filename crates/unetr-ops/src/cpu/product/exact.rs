@@ -119,11 +119,13 @@ pub(crate) fn tile<T: Real, S: Simd>(
         },
         write,
     };
-    // Rows, panel and products are as large as asserted.
-    if height == 8 {
-        tile.run::<S, 8, true>(simd);
-    } else {
-        tile.run::<S, 4, true>(simd);
+    // SAFETY: rows, panel and products are as large as asserted.
+    unsafe {
+        if height == 8 {
+            tile.run::<S, 8, true>(simd);
+        } else {
+            tile.run::<S, 4, true>(simd);
+        }
     }
 }
 
@@ -175,30 +177,44 @@ impl<T: Real> WithSimd for Tile<T> {
     fn with_simd<S: Simd>(self, simd: S) {
         // Operands that are contiguous along the depth are taken as they lie.
         let packed = self.lines.step > 1;
-        match (tile_rows::<S>(), packed) {
-            (8, true) => self.run::<S, 8, true>(simd),
-            (8, false) => self.run::<S, 8, false>(simd),
-            (_, true) => self.run::<S, ROWS_IN_16_REGISTERS, true>(simd),
-            (_, false) => self.run::<S, ROWS_IN_16_REGISTERS, false>(simd),
+        // SAFETY: as the caller of `Format::tile` vouches, where alone a tile is dispatched.
+        unsafe {
+            match (tile_rows::<S>(), packed) {
+                (8, true) => self.run::<S, 8, true>(simd),
+                (8, false) => self.run::<S, 8, false>(simd),
+                (_, true) => self.run::<S, ROWS_IN_16_REGISTERS, true>(simd),
+                (_, false) => self.run::<S, ROWS_IN_16_REGISTERS, false>(simd),
+            }
         }
     }
 }
 
 impl<T: Real> Tile<T> {
+    /// # Safety
+    /// As of [`Format::tile`], for so many rows.
     #[inline(always)]
-    fn run<S: Simd, const ROWS: usize, const PACKED: bool>(self, simd: S) {
-        match self.vectors {
-            1 => self.multiply::<S, ROWS, PACKED, 1>(simd),
-            // As `tile_vectors` says, which knows the registers.
-            VECTORS if ROWS == 8 => self.multiply::<S, ROWS, PACKED, VECTORS>(simd),
-            _ => self.multiply::<S, ROWS, PACKED, 2>(simd),
+    unsafe fn run<S: Simd, const ROWS: usize, const PACKED: bool>(self, simd: S) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self.vectors {
+                1 => self.multiply::<S, ROWS, PACKED, 1>(simd),
+                // As `tile_vectors` says, which knows the registers.
+                VECTORS if ROWS == 8 => self.multiply::<S, ROWS, PACKED, VECTORS>(simd),
+                _ => self.multiply::<S, ROWS, PACKED, 2>(simd),
+            }
         }
     }
 
     /// Of packed lines a unit's numbers lie side by side, others are contiguous along the depth: either
     /// way one address changes from unit to unit, and all others are at distances from it that do not.
+    ///
+    /// # Safety
+    /// As of [`Format::tile`], for so many rows and a panel of so many vectors.
     #[inline(always)]
-    fn multiply<S: Simd, const ROWS: usize, const PACKED: bool, const COUNT: usize>(self, simd: S) {
+    unsafe fn multiply<S: Simd, const ROWS: usize, const PACKED: bool, const COUNT: usize>(
+        self,
+        simd: S,
+    ) {
         let Lines {
             mut first,
             stride,
@@ -212,8 +228,7 @@ impl<T: Real> Tile<T> {
         });
         let mut panel = self.panel.cast::<[T::Vector<S>; COUNT]>();
         let mut sums = [[T::splat(simd, T::zero()); COUNT]; ROWS];
-        // SAFETY: rows, panel and `out` are as large as the caller of `Format::tile` vouches, and packed
-        // lines are as many as the rows.
+        // SAFETY: rows, panel and `out` are as large as the caller vouches, and packed lines are as many as the rows.
         unsafe {
             let mut multiply_unit = || {
                 let columns = panel.read_unaligned();

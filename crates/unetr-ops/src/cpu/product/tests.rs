@@ -82,10 +82,11 @@ fn products_of_any_size_are_exact_on_integers() {
 fn threads_change_nothing() {
     let numbers = |seed: usize| -> Vec<f32> {
         let noise = |i: usize| ((i * 7919 + seed) % 1013) as f32 / 507. - 1.;
-        (0..700 * 700).map(noise).collect()
+        (0..1000 * 1600).map(noise).collect()
     };
     let (left, right) = (numbers(1), numbers(2));
-    for (rows, columns, depth) in [(257, 130, 600), (50, 700, 64)] {
+    // The last one adds to its sums, as its depth is that of several blocks.
+    for (rows, columns, depth) in [(257, 130, 600), (50, 700, 64), (700, 1000, 1600)] {
         for precision in [Precision::Full, Precision::Bf16] {
             let product = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
@@ -100,7 +101,7 @@ fn threads_change_nothing() {
             };
             let one = product(1);
             assert!(one.is_some());
-            for threads in [2, 5] {
+            for threads in [2, 5, 8] {
                 assert_eq!(one, product(threads), "{threads} threads");
             }
         }

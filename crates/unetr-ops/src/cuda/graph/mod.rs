@@ -221,8 +221,11 @@ impl Gradient {
 
     fn into_tensor(self, dtype: DType) -> Result<Tensor> {
         match self {
-            Self::Rows(array) => array.to_dtype(dtype)?.into_tensor(),
-            Self::Map(array) => array.to_dtype(dtype)?.into_tensor()?.permute((0, 3, 1, 2)),
+            Self::Rows(array) => array.into_dtype(dtype)?.into_tensor(),
+            Self::Map(array) => array
+                .into_dtype(dtype)?
+                .into_tensor()?
+                .permute((0, 3, 1, 2)),
         }
     }
 }
