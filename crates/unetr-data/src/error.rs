@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+// Messages say what their source says. As `r#source` it is not the cause too, which would say it twice.
+
 /// What can go wrong while reading, transforming or batching samples.
 ///
 /// Every variant that concerns a file names it, says what was found and what was expected.
@@ -12,7 +14,7 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        r#source: std::io::Error,
     },
     /// An image or mask file could not be decoded.
     #[error("{path}: cannot decode the image: {source}; replace the file or take it out of the data set", path = path.display())]
@@ -20,7 +22,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What the decoder said.
-        source: image::ImageError,
+        r#source: image::ImageError,
     },
     /// A JPEG file ends before its end-of-image marker.
     #[error(
@@ -256,7 +258,7 @@ pub enum Error {
         /// Its index in the dataset.
         index: usize,
         /// What went wrong.
-        source: Box<Error>,
+        r#source: Box<Error>,
     },
     /// The code that reads or transforms a sample panicked.
     #[error("sample {name} (index {index}): the dataset or a transform panicked: {message}")]

@@ -7,6 +7,8 @@ use crate::LoadReport;
 /// The result of what can be refused here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+// Messages say what their source says. As `r#source` it is not the cause too, which would say it twice.
+
 /// What this crate refuses to build, load or convert.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -192,7 +194,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What does not fit.
-        source: Box<Error>,
+        r#source: Box<Error>,
     },
     /// A file could not be read or written.
     #[error("{}: {source}", .path.display())]
@@ -200,7 +202,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        r#source: std::io::Error,
     },
     /// A file is no valid safetensors file.
     #[error("{}: not a valid safetensors file: {source}", .path.display())]
@@ -208,7 +210,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: safetensors::SafeTensorError,
+        r#source: safetensors::SafeTensorError,
     },
     /// A file is no valid configuration.
     #[error("{}: not a valid configuration: {source}", .path.display())]
@@ -216,7 +218,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: serde_json::Error,
+        r#source: serde_json::Error,
     },
     /// Candle failed.
     #[error(transparent)]

@@ -26,7 +26,6 @@ pub use blocks::{
     PatchEmbedding, PrUpBlock, ResBlock, SelfAttention, StochasticDepth, UnetBlock, UpBlock, Vit,
     VitOutput,
 };
-// In what this crate takes and gives: versions of one's own would be other types.
 pub use config::{
     BlockKind, DecoderConfig, NormConfig, PatchProjection, RunningVariance, UnetrConfig,
     Upsampling, VitConfig,
@@ -43,4 +42,5 @@ pub use unetr_ops::{
     Activation, Conv2dConfig, ConvTranspose2dConfig, Epilogue, Gelu, Keep, Mode, Precision,
     no_grad, with_precision,
 };
+// In what this crate takes and gives: versions of one's own would be other types.
 pub use {candle_core, candle_nn};

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+// Messages say what their source says. As `r#source` it is not the cause too, which would say it twice.
+
 /// What can go wrong while a photo is segmented or a network is shared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -10,7 +12,7 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        r#source: std::io::Error,
     },
     /// A file is not the JSON that it should be, or a value could not be written as JSON.
     #[error("{path}: {source}", path = path.display())]
@@ -18,7 +20,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What the parser said.
-        source: serde_json::Error,
+        r#source: serde_json::Error,
     },
     /// What a file says cannot be.
     #[error("{path}: {source}", path = path.display())]
@@ -26,9 +28,9 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: Box<Error>,
+        r#source: Box<Error>,
     },
-    /// A picture could not be written.
+    /// A picture, or a file of probabilities, could not be written.
     #[error("{path}: {reason}", path = path.display())]
     Picture {
         /// The file.

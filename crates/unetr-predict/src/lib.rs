@@ -3,6 +3,7 @@
 
 mod config;
 mod error;
+mod files;
 mod output;
 mod photos;
 mod pretrained;

@@ -87,7 +87,7 @@ pub(crate) fn predict(scores: &[f32], labels: &mut [u8], confidence: &mut [f32])
     let width = labels.len();
     let mut greatest = scores[..width].to_vec();
     labels.fill(0);
-    for (class, scores) in (1..).zip(scores.chunks_exact(width).skip(1)) {
+    for (class, scores) in (1..=u8::MAX).zip(scores.chunks_exact(width).skip(1)) {
         for ((greatest, label), &score) in greatest.iter_mut().zip(&mut *labels).zip(scores) {
             if score > *greatest {
                 (*greatest, *label) = (score, class);

@@ -309,6 +309,7 @@ impl Segmenter {
             model: &*self.model,
             device: &self.device,
             window: self.window,
+            classes: Some(self.classes.len()),
             flips: self.config.flips,
             precision: Some(self.config.precision),
         }

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+// Messages say what their source says. As `r#source` it is not the cause too, which would say it twice.
+
 /// What can go wrong while training, storing or reporting.
 ///
 /// Every variant that concerns a file names it.
@@ -12,7 +14,7 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        r#source: std::io::Error,
     },
     /// A file is not the JSON that was expected.
     #[error("{path}: {source}; the file was written by something else or is damaged", path = path.display())]
@@ -20,7 +22,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What the parser said.
-        source: serde_json::Error,
+        r#source: serde_json::Error,
     },
     /// The settings of a run can't be JSON.
     #[error("the settings of the run cannot be saved as JSON: {0}")]
@@ -43,7 +45,7 @@ pub enum Error {
         /// The line, counted from 1.
         line: usize,
         /// What the parser said.
-        source: serde_json::Error,
+        r#source: serde_json::Error,
     },
     /// A checkpoint was written in another format.
     #[error(
@@ -120,7 +122,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What the format's library said.
-        source: safetensors::SafeTensorError,
+        r#source: safetensors::SafeTensorError,
     },
     /// A setting makes no sense.
     #[error("{what} is {found}, expected {expected}")]
@@ -162,7 +164,7 @@ pub enum Error {
         /// The picture.
         path: PathBuf,
         /// What the format's library said.
-        source: image::ImageError,
+        r#source: image::ImageError,
     },
     /// A picture of a gallery has a format that not every browser shows.
     #[error("{path}: neither JPEG nor PNG; convert it, or write the gallery again", path = path.display())]

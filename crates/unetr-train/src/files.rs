@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::Result;
 use crate::error::At;
 
-/// Writes a file aside, flushes it and gives it its name; its folder is made if there is none.
+/// Writes a file aside, flushes it and gives it its name, or removes it where that fails; its folder is made if there is none.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).at(folder)?;
@@ -21,10 +21,15 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let aside = PathBuf::from(aside);
     // Whatever a former writer or a stranger left there, perhaps a link to elsewhere.
     let _ = std::fs::remove_file(&aside);
-    let mut file = File::create_new(&aside).at(&aside)?;
-    file.write_all(bytes).at(&aside)?;
-    file.sync_all().at(&aside)?;
-    std::fs::rename(&aside, path).at(path)
+    let write = || {
+        let mut file = File::create_new(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&aside, path)
+    };
+    write().at(path).inspect_err(|_| {
+        let _ = std::fs::remove_file(&aside);
+    })
 }
 
 /// Writes a value as JSON, as [`write_whole`] does.

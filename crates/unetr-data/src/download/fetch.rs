@@ -80,6 +80,8 @@ fn agent(cfg: &DownloadConfig) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("unetr-data/", env!("CARGO_PKG_VERSION")))
+        // The length is that of what is written, whatever features of ureq other crates turn on.
+        .accept_encoding("identity")
         .timeout_connect(timeout)
         .timeout_recv_response(timeout)
         .timeout_per_read(timeout)

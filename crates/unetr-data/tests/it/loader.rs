@@ -359,7 +359,9 @@ fn dropping_an_epoch_ends_its_threads() {
     let loader = DataLoader::new(dataset.clone(), augment(), config).unwrap();
     let mut epoch = loader.epoch(0);
     epoch.next().unwrap().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
     while dataset.reading.load(Ordering::SeqCst) < 4 {
+        assert!(Instant::now() < deadline, "not all threads read");
         sleep(Duration::from_micros(100));
     }
     let start = Instant::now();

@@ -204,7 +204,7 @@ impl Parameters {
     /// reports the rest. Floating-point types are converted.
     ///
     /// # Errors
-    /// When the file cannot be read, is not valid, or holds integers under a parameter's name.
+    /// When the file cannot be read or is not valid, or when a safetensors file holds integers.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<LoadReport, Error> {
         let file = file::read(path.as_ref())?;
         let mut report = self.assign(&file.tensors)?;

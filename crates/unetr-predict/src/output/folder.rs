@@ -177,7 +177,7 @@ impl OutputFolder {
                 const TOLERANCE: f64 = 0.7;
                 let names = self.classes.names().iter();
                 let of_class = |(class, name)| (name, contours(labels, class, TOLERANCE));
-                let all: BTreeMap<_, _> = (0..).zip(names).map(of_class).collect();
+                let all: BTreeMap<_, _> = (0..=u8::MAX).zip(names).map(of_class).collect();
                 std::fs::write(file, serde_json::to_vec(&all).at(file)?).at(file)
             }
             OutputKind::Probabilities => {

@@ -6,6 +6,7 @@ use unetr_model::{Parameters, Unetr};
 
 use super::{CARD, CLASSES, ModelCard, PREPROCESSING};
 use crate::error::At;
+use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// Writes a network into a folder that [`Segmenter::from_pretrained`](crate::Segmenter::from_pretrained) reads, for
@@ -57,9 +58,9 @@ pub fn save_pretrained(
     write(&folder.join(PREPROCESSING), &preprocessing)?;
     write(&folder.join(CLASSES), classes)?;
     let path = folder.join(CARD);
-    std::fs::write(&path, card.markdown(cfg, parameters.count(), classes)).at(&path)
+    write_whole(&path, card.markdown(cfg, parameters.count(), classes))
 }
 
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
-    std::fs::write(path, serde_json::to_vec_pretty(value).at(path)?).at(path)
+    write_whole(path, serde_json::to_vec_pretty(value).at(path)?)
 }

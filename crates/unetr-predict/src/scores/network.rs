@@ -11,6 +11,8 @@ pub(crate) struct Network<'a> {
     pub(crate) device: &'a Device,
     /// Height and width of what it takes.
     pub(crate) window: [usize; 2],
+    /// How many classes it tells, if that is known.
+    pub(crate) classes: Option<usize>,
     pub(crate) flips: Flips,
     /// That of the caller's `with_precision` if there is none.
     pub(crate) precision: Option<Precision>,
@@ -54,19 +56,14 @@ impl Network<'_> {
         });
         let logits = logits?.detach();
         let [height, width] = self.window;
-        match logits.dims() {
-            &[batch, _, h, w] if (batch, h, w) == (images.dim(0)?, height, width) => {
-                Ok(logits.to_dtype(DType::F32)?)
-            }
-            found => Err(Error::Scores {
-                found: found.to_vec(),
-                expected: vec![
-                    images.dim(0)?,
-                    found.get(1).copied().unwrap_or(0),
-                    height,
-                    width,
-                ],
-            }),
+        let found = logits.dims().get(1).copied().unwrap_or(0).max(1);
+        let expected = [images.dim(0)?, self.classes.unwrap_or(found), height, width];
+        if logits.dims() != expected {
+            return Err(Error::Scores {
+                found: logits.dims().to_vec(),
+                expected: expected.into(),
+            });
         }
+        Ok(logits.to_dtype(DType::F32)?)
     }
 }

@@ -140,6 +140,7 @@ pub fn sliding_window(
         model,
         device: images.device(),
         window,
+        classes: None,
         flips: Flips::None,
         precision: None,
     };

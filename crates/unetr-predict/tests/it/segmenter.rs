@@ -13,6 +13,41 @@ impl SegmentationModel for Colours {
     }
 }
 
+/// As many scores of 0 as it says for each pixel, and 1 for the last class.
+struct Last(usize);
+
+impl SegmentationModel for Last {
+    fn forward(&self, images: &Tensor, _: Mode) -> Result<Tensor> {
+        let (batch, _, height, width) = images.dims4()?;
+        let scores = Tensor::zeros((batch, self.0, height, width), DType::F32, &Device::Cpu)?;
+        match self.0 {
+            0 => Ok(scores),
+            classes => Tensor::cat(
+                &[
+                    scores.narrow(1, 1, classes - 1)?,
+                    scores.narrow(1, 0, 1)?.ones_like()?,
+                ],
+                1,
+            ),
+        }
+    }
+}
+
+#[test]
+fn classes_are_as_many_as_have_names() {
+    let segment = |scores, names: usize| {
+        let classes = Classes::viridis((0..names).map(|class| class.to_string())).unwrap();
+        let normalize = Normalize::default();
+        let segmenter = Segmenter::new(Last(scores), [4, 4], classes, normalize, &Device::Cpu);
+        segmenter.unwrap().segment(&RgbImage::new(4, 4))
+    };
+    assert_eq!(segment(255, 255).unwrap().labels.into_raw(), [254; 16]);
+    for (scores, names) in [(3, 2), (2, 3), (0, 2)] {
+        let error = segment(scores, names).unwrap_err();
+        assert!(matches!(error, Error::Scores { .. }), "{error}");
+    }
+}
+
 /// Scores that depend on where a pixel is in a window: the left half is class 1, the rest class 0.
 struct LeftHalf;
 

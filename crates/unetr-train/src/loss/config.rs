@@ -56,6 +56,12 @@ macro_rules! kinds {
         }
 
         impl LossKind {
+            fn ignore_index(&mut self) -> &mut Option<u32> {
+                match self {
+                    $(Self::$name(loss) => &mut loss.ignore_index,)*
+                }
+            }
+
             fn add_to(&self, sum: SumLoss, weight: f64) -> SumLoss {
                 match self {
                     $(Self::$name(loss) => sum.plus_weighted(weight, loss.clone()),)*
@@ -110,6 +116,23 @@ impl LossConfig {
             LossTerm::new(1., SoftJaccard::default()),
         ];
         Self { terms }
+    }
+
+    /// The same losses, each without the pixels of this label.
+    ///
+    /// # Examples
+    /// ```
+    /// use unetr_train::LossConfig;
+    ///
+    /// let loss = LossConfig::tutorial().ignoring(255);
+    /// assert_eq!(loss.to_string().matches("255").count(), 2);
+    /// ```
+    #[must_use]
+    pub fn ignoring(mut self, label: u32) -> Self {
+        for LossTerm { loss, .. } in &mut self.terms {
+            *loss.ignore_index() = Some(label);
+        }
+        self
     }
 
     /// Checks every setting. How many class weights there have to be is known with the first logits

@@ -75,6 +75,15 @@ fn files_hold_recipes() {
 }
 
 #[test]
+fn the_recipe_that_the_readme_shows_is_finetune() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, block) = readme.split_once("```toml\n").unwrap();
+    let (recipe, _) = block.split_once("```").unwrap();
+    assert_eq!(Recipe::from_toml(recipe).unwrap(), Recipe::finetune());
+}
+
+#[test]
 fn what_is_wrong_is_named_by_its_key() {
     for (text, parts) in [
         ("[trainer.ema]\ndekay = 0.9", ["trainer.ema", "dekay"]),
