@@ -15,7 +15,7 @@ use common::network::{NetworkFlags, Preset, RecipeKind};
 use common::settings::Settings;
 use common::task::Task;
 use indicatif::{ProgressBar, ProgressStyle};
-use unetr::data::{Dataset, DownloadEvent, OxfordPets, Split, download_oxford_pets};
+use unetr::data::{Compose, Dataset, DownloadEvent, OxfordPets, Split, download_oxford_pets};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SplitKind {
@@ -51,10 +51,9 @@ fn main() -> Result<()> {
     }
     let pets = OxfordPets::open(&flags.data)?;
     let classes = OxfordPets::CLASS_NAMES.len();
-    let (cfg, recipe, augment) =
-        flags
-            .network
-            .choose(classes, Preset::Tutorial, RecipeKind::Tutorial)?;
+    let tutorial = (Preset::Tutorial, RecipeKind::Tutorial);
+    let network = &flags.network;
+    let (cfg, recipe, augment) = network.choose(classes, tutorial, Compose::tutorial_train)?;
     let recipe = flags.settings.recipe(recipe)?;
     let split = match flags.split {
         SplitKind::Random => Split::random(pets.len(), 0.7, recipe.trainer.seed)?,

@@ -4,13 +4,18 @@
 //!     cargo run --release --example verify -- voc VOCdevkit/VOC2012 trainval
 //!     cargo run --release --example verify -- coco annotations/instances_val2017.json val2017
 //!     cargo run --release --example verify -- csv list.csv road car --json
+//!     cargo run --release --example verify -- folders --images roads/photos --masks roads/masks --classes road=0,car=128
 //!
 //! Prints a table, or JSON; fails where a sample has a problem.
+
+#[allow(dead_code, reason = "every example uses a part of it")]
+mod common;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
+use common::folders::FolderFlags;
 use unetr::data::{
     Classes, CocoConfig, CocoDataset, CsvConfig, CsvDataset, Dataset, OxfordPets, VerifyConfig,
     VocConfig, VocDataset, verify,
@@ -37,7 +42,13 @@ enum Layout {
         annotations: PathBuf,
         photos: PathBuf,
     },
-    /// A CSV file with the columns image and mask, and the names of the classes from 0 on.
+    /// Photos in one folder, masks of the same names in another.
+    Folders {
+        #[command(flatten)]
+        folders: FolderFlags,
+    },
+    /// A CSV file with the columns image and mask, whose values are classes, or 255 to ignore, and the names of the
+    /// classes from 0 on.
     Csv {
         list: PathBuf,
         #[arg(required = true)]
@@ -60,6 +71,10 @@ fn main() -> Result<()> {
             let coco = CocoDataset::open(annotations, photos, &CocoConfig::default())?;
             let classes = coco.classes().clone();
             (Box::new(coco), classes)
+        }
+        Layout::Folders { folders } => {
+            let (photos, names) = folders.open()?;
+            (Box::new(photos), Classes::named(names)?)
         }
         Layout::Csv { list, classes } => {
             let cfg = CsvConfig::new(Classes::named(classes)?);

@@ -1,6 +1,7 @@
 //! What the examples share; each takes a part of it.
 
 pub(crate) mod device;
+pub(crate) mod folders;
 pub(crate) mod network;
 mod results;
 pub(crate) mod run;

@@ -14,17 +14,17 @@ pub(crate) enum Preset {
     Tutorial,
     /// 128x128, hidden size 192, 12 layers.
     Small,
-    /// 64x64, hidden size 32, 3 layers: to try things.
+    /// 64x64, hidden size 32, 4 layers: to try things.
     Tiny,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum RecipeKind {
-    /// The tutorial's recipe and training transforms.
+    /// The tutorial's recipe.
     Tutorial,
-    /// Better for small networks from scratch: other losses, optimiser and batches, light transforms.
+    /// Better for small networks from scratch: other losses, optimiser and batches.
     Small,
-    /// For a transformer trained elsewhere, with `--encoder`; the tutorial's training transforms.
+    /// For a transformer trained elsewhere, with `--encoder`.
     Finetune,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum RecipeKind {
 pub(crate) struct NetworkFlags {
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// How it is trained; `--config` takes its place, `--transforms` that of its transforms.
+    /// How it is trained; `--config` takes its place but for transforms and auxiliary heads.
     #[arg(long, value_enum)]
     recipe: Option<RecipeKind>,
     /// Height and width that photos are resized to, a multiple of 16; the preset's by default.
@@ -49,19 +49,20 @@ pub(crate) struct NetworkFlags {
     /// recipes than the tutorial's they are part.
     #[arg(long)]
     auxiliary_heads: bool,
-    /// The training transforms, as `{"steps": [..]}` in a JSON file; the recipe's by default.
+    /// The training transforms, as `{"steps": [..]}` in a JSON file. By default crops and mirror images, with pets and
+    /// another recipe than `small` the tutorial's.
     #[arg(long)]
     transforms: Option<PathBuf>,
 }
 
 impl NetworkFlags {
     /// The network for so many classes, its recipe and training transforms, where the flags leave the choice to
-    /// these defaults.
+    /// these defaults: the transforms are for other recipes than `small`.
     pub(crate) fn choose(
         &self,
         classes: usize,
-        preset: Preset,
-        recipe: RecipeKind,
+        (preset, recipe): (Preset, RecipeKind),
+        transforms: fn([usize; 2]) -> Compose,
     ) -> Result<(UnetrConfig, Recipe, Compose)> {
         let recipe = self.recipe.unwrap_or(recipe);
         let cfg = match self.preset.unwrap_or(preset) {
@@ -82,14 +83,15 @@ impl NetworkFlags {
         };
         cfg.validate()?;
         let size = cfg.image_size;
-        let (recipe, transforms) = match recipe {
-            RecipeKind::Tutorial => (Recipe::tutorial(), Compose::tutorial_train(size)),
-            RecipeKind::Small => (Recipe::small(), Compose::crop_and_flip(size)),
-            RecipeKind::Finetune => (Recipe::finetune(), Compose::tutorial_train(size)),
+        let transforms = match (&self.transforms, recipe) {
+            (Some(path), _) => read_transforms(path)?,
+            (None, RecipeKind::Small) => Compose::crop_and_flip(size),
+            (None, _) => transforms(size),
         };
-        let transforms = match &self.transforms {
-            Some(path) => read_transforms(path)?,
-            None => transforms,
+        let recipe = match recipe {
+            RecipeKind::Tutorial => Recipe::tutorial(),
+            RecipeKind::Small => Recipe::small(),
+            RecipeKind::Finetune => Recipe::finetune(),
         };
         Ok((cfg, recipe, transforms))
     }

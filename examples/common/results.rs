@@ -9,8 +9,8 @@ use unetr::metrics::BoundaryIou;
 use unetr::model::Unetr;
 use unetr::predict::{ModelCard, Segmenter, save_pretrained};
 use unetr::train::{
-    Checkpoint, Evaluation, Gallery, ImageScore, PredictionSample, Recipe, RunFolder, ScoredSample,
-    Split, SumLoss, evaluate_images,
+    Checkpoint, Evaluation, Gallery, ImageScore, Loss, PredictionSample, Recipe, RunFolder,
+    ScoredSample, Split, evaluate_images,
 };
 
 use super::settings::Settings;
@@ -22,15 +22,14 @@ pub(super) fn gallery(
     run: &RunFolder,
     (epoch, step): (u64, u64),
     task: &Task,
-    model: &Unetr,
+    (model, loss): (&Unetr, &dyn Loss),
     segmenter: &Segmenter,
     loader: &DataLoader,
     device: &Device,
 ) -> Result<()> {
     let metrics = task.metrics.clone();
     let mut metrics = metrics.with_boundary_iou(BoundaryIou::DILATION_RATIO)?;
-    let loss = SumLoss::tutorial();
-    let images = evaluate_images(model, &loss, loader, &mut metrics, device, || {})?.images;
+    let images = evaluate_images(model, loss, loader, &mut metrics, device, || {})?.images;
     Evaluation::new(epoch, step, Split::Validation, &metrics).write(run.evaluation())?;
     let score = |image: &ImageScore| image.mean_iou.unwrap_or(f64::NAN);
     let scores: Vec<f64> = images.iter().map(score).collect();

@@ -11,9 +11,9 @@ use unetr::model::{
 };
 use unetr::predict::Segmenter;
 use unetr::train::{
-    Callback, Checkpoints, Environment, HistoryFile, LrFinderConfig, Outcome, Plan, Recipe, Report,
-    RunFolder, RunLock, StopSignal, TensorBoard, console_progress, draw_curves, draw_predictions,
-    find_learning_rate,
+    Callback, Checkpoints, Environment, HistoryFile, Loss, LrFinderConfig, Outcome, Plan, Recipe,
+    Report, RunFolder, RunLock, StopSignal, TensorBoard, console_progress, draw_curves,
+    draw_predictions, find_learning_rate,
 };
 
 use super::device::{compute_threads, device, loader_for};
@@ -107,8 +107,10 @@ pub(crate) fn train(
     let segmenter =
         Segmenter::of_unetr(model.clone(), classes.clone(), normalize.clone(), &device)?;
     let (place, held_out) = ((epoch, step), &data.validation);
+    let loss = recipe.loss.build()?;
     with_precision(recipe.trainer.precision, || {
-        gallery(&run, place, task, model, &segmenter, held_out, &device)
+        let judged = (model, &loss as &dyn Loss);
+        gallery(&run, place, task, judged, &segmenter, held_out, &device)
     })?;
     let shown = (0..task.validation.len()).step_by(task.validation.len().div_ceil(5));
     let samples = predictions(&segmenter, &*task.validation, shown)?;
