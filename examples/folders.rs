@@ -40,10 +40,8 @@ fn main() -> Result<()> {
     let mut recipe = flags.settings.recipe(recipe)?;
     let split = Split::random(photos.len(), 0.8, recipe.trainer.seed)?;
     let mut task = Task::new(photos, split, names, augment)?;
-    if flags.folders.ignores() {
-        let label = u32::from(Classes::IGNORED);
-        recipe.loss = recipe.loss.ignoring(label);
-        task.metrics = task.metrics.with_ignore_index(label);
-    }
+    let ignored = u32::from(Classes::IGNORED);
+    recipe.loss = recipe.loss.ignoring(ignored);
+    task.metrics = task.metrics.with_ignore_index(ignored);
     common::run::train(&flags.settings, recipe, &cfg, &task)
 }

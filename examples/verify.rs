@@ -4,7 +4,8 @@
 //!     cargo run --release --example verify -- voc VOCdevkit/VOC2012 trainval
 //!     cargo run --release --example verify -- coco annotations/instances_val2017.json val2017
 //!     cargo run --release --example verify -- csv list.csv road car --json
-//!     cargo run --release --example verify -- folders --images roads/photos --masks roads/masks --classes road=0,car=128
+//!     cargo run --release --example verify -- folders --images roads/photos --masks roads/masks \
+//!         --classes road=0,car=128,car=129 --ignore 255
 //!
 //! Prints a table, or JSON; fails where a sample has a problem.
 

@@ -233,6 +233,65 @@ fn the_learning_rate_is_searched_for() {
 }
 
 #[test]
+fn folders_of_ones_own_are_verified_and_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folders = |classes: &str, ignored: &str| {
+        let [images, masks] =
+            ["images", "annotations/trimaps"].map(|part| format!("{SAMPLE}/{part}"));
+        let flags = [
+            "--images",
+            &images,
+            "--masks",
+            &masks,
+            "--classes",
+            classes,
+            "--ignore",
+            ignored,
+        ];
+        flags.map(str::to_owned)
+    };
+    let verify = |classes, ignored| {
+        let mut verify = example("verify");
+        verify
+            .arg("folders")
+            .args(folders(classes, ignored))
+            .output()
+            .unwrap()
+    };
+    let (said, _) = succeeds(&verify("pet=1,background=2", "3"));
+    assert!(said.contains("background"), "{said}");
+    let unnamed = text(&verify("pet=1", "3").stdout);
+    assert!(unnamed.contains("mask value 2"), "{unnamed}");
+    let twice = text(&verify("pet=1,background=2", "2").stderr);
+    assert!(twice.contains("give the value 2 twice"), "{twice}");
+
+    let run = folder.path().join("run");
+    let mut train = example("folders");
+    train.args(folders("pet=1,background=2", "3"));
+    let flags = [
+        "--preset",
+        "tiny",
+        "--image-size",
+        "32",
+        "--max-steps",
+        "2",
+        "--device=cpu",
+        "--out",
+    ];
+    succeeds(&train.args(flags).arg(&run).output().unwrap());
+    let classes = fs::read_to_string(run.join("model/classes.json")).unwrap();
+    assert!(
+        classes.contains("background") && !classes.contains("boundary"),
+        "{classes}"
+    );
+    let config: Value =
+        serde_json::from_slice(&fs::read(run.join("config.json")).unwrap()).unwrap();
+    for term in config["recipe"]["loss"].as_array().unwrap() {
+        assert_eq!(term["ignore_index"], 255);
+    }
+}
+
+#[test]
 fn a_network_of_ones_own_is_trained_and_reported_on() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("shapes");

@@ -52,11 +52,6 @@ impl FolderFlags {
         let photos = FolderDataset::open(images, masks, &FolderConfig::new(classes))?;
         Ok((photos, names))
     }
-
-    /// Whether there may be pixels of [`Classes::IGNORED`](unetr::data::Classes::IGNORED).
-    pub(crate) fn ignores(&self) -> bool {
-        !self.ignore.is_empty()
-    }
 }
 
 /// A class and one of its values, from `name=value`.

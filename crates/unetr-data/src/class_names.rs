@@ -164,7 +164,7 @@ impl Classes {
 
     /// The number of the class with this name.
     pub fn number(&self, name: &str) -> Option<u8> {
-        (0..)
+        (0..=u8::MAX)
             .zip(&self.names)
             .find(|(_, other)| *other == name)
             .map(|(number, _)| number)

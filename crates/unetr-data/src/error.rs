@@ -310,7 +310,7 @@ pub enum Error {
     NoFingerprint,
     /// Settings that can't be written as JSON.
     #[error("the settings can't be JSON: {0}")]
-    SettingsJson(#[from] serde_json::Error),
+    SettingsJson(serde_json::Error),
     /// Candle could not build a tensor.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -54,7 +54,8 @@ impl Fingerprint {
     /// # Errors
     /// When they can't be JSON.
     pub fn settings(self, settings: &(impl Serialize + ?Sized)) -> Result<Self> {
-        Ok(self.text(&serde_json::to_string(settings)?))
+        let settings = serde_json::to_string(settings).map_err(Error::SettingsJson)?;
+        Ok(self.text(&settings))
     }
 
     /// Adds a file: its name, its size and the time of its last modification.

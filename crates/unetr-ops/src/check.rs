@@ -45,7 +45,9 @@ pub(crate) fn assert_ignores(what: &str, loss: impl Fn(&Tensor, &Tensor) -> Resu
         "{what}: scores of ignored pixels"
     );
     // Of this type there are no kernels.
-    let half = |logits: &Tensor| run(&logits.to_dtype(DType::BF16).unwrap(), &labels);
+    let narrow = |logits: &Tensor| logits.to_dtype(DType::BF16).unwrap();
+    assert_eq!(loss(&narrow(&logits), &labels).unwrap().dtype(), DType::F32);
+    let half = |logits: &Tensor| run(&narrow(logits), &labels);
     assert_eq!(half(&wild), half(&logits), "{what}: ignored pixels in bf16");
     for (grad, ignored) in grads.iter().zip(values(&ignored)) {
         assert_eq!(

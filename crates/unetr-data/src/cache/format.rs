@@ -10,7 +10,7 @@
 //! overlap. The index ends where the file does, which shows that a file is whole. Checksums are CRC-32
 //! (ISO 3309), which finds every burst of up to 32 wrong bits.
 
-use crate::{Compose, Fingerprint, Result};
+use crate::{Compose, Error, Fingerprint, Result};
 
 pub(super) const MAGIC: [u8; 8] = *b"\x89unetr\r\n";
 const VERSION: u32 = 1;
@@ -94,7 +94,7 @@ impl Header {
 
 impl Index {
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
-        let transform = serde_json::to_vec(&self.transform)?;
+        let transform = serde_json::to_vec(&self.transform).map_err(Error::SettingsJson)?;
         let mut bytes = Vec::new();
         bytes.extend((transform.len() as u64).to_le_bytes());
         bytes.extend(transform);

@@ -12,21 +12,12 @@ use crate::precision;
 
 pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     let (batch, tokens, hidden) = xs.dims3()?;
-    let mut arguments = vec![xs];
-    let dense = |arguments: &mut Vec<_>, Dense { weight, bias }| -> Result<Slot> {
-        arguments.push(weight);
-        arguments.extend(bias);
+    let slot = |Dense { weight, bias }| -> Result<Slot> {
         Ok(Slot {
             layer: Layer::new(weight)?,
             biased: bias.is_some(),
         })
     };
-    arguments.extend([block.norm1.weight, block.norm1.bias]);
-    let qkv = dense(&mut arguments, block.qkv)?;
-    let projection = dense(&mut arguments, block.projection)?;
-    arguments.extend([block.norm2.weight, block.norm2.bias]);
-    let linear1 = dense(&mut arguments, block.linear1)?;
-    let linear2 = dense(&mut arguments, block.linear2)?;
     let op = Op {
         norm: LayerNorm { eps: block.eps },
         heads: Heads {
@@ -38,12 +29,12 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
         },
         gelu: block.gelu.into(),
         keep: block.keep,
-        qkv,
-        projection,
-        linear1,
-        linear2,
+        qkv: slot(block.qkv)?,
+        projection: slot(block.projection)?,
+        linear1: slot(block.linear1)?,
+        linear2: slot(block.linear2)?,
     };
-    many::apply(OP, &arguments, xs.shape(), op)
+    many::apply(OP, &block.arguments(xs), xs.shape(), op)
 }
 
 /// Everything about a block but its numbers.

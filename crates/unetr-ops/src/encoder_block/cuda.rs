@@ -1,32 +1,25 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::{Dense, EncoderBlock, Keep, OP};
-use crate::Gelu;
 use crate::cuda::graph::{self, Gradient, Kept, Operation, Order, Pass};
 use crate::cuda::rows::{
     Heads, Layer, LayerNorm, bias_gelu, bias_gelu_backward, layer_norm_backward, parameter,
 };
 use crate::cuda::{Array, numbers};
+use crate::{Affine, Gelu};
 
 pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     let (precision, dtype) = numbers();
     let (batch, tokens, hidden) = xs.dims3()?;
-    let mut arguments = vec![xs];
-    let norm1 = [block.norm1.weight, block.norm1.bias];
-    let norm2 = [block.norm2.weight, block.norm2.bias];
-    arguments.extend(norm1);
-    arguments.extend(dense(block.qkv));
-    arguments.extend(dense(block.projection));
-    arguments.extend(norm2);
-    arguments.extend(dense(block.linear1));
-    arguments.extend(dense(block.linear2));
+    let norm =
+        |norm: Affine<'_>| -> Result<_> { Ok((parameter(norm.weight)?, parameter(norm.bias)?)) };
     let layer = |Dense { weight, bias }| Layer::new(weight, bias, (precision, dtype));
     let op = Block {
         xs: Array::of(xs)?.to_dtype(dtype)?,
-        norm1: (parameter(norm1[0])?, parameter(norm1[1])?),
+        norm1: norm(block.norm1)?,
         qkv: layer(block.qkv)?,
         projection: layer(block.projection)?,
-        norm2: (parameter(norm2[0])?, parameter(norm2[1])?),
+        norm2: norm(block.norm2)?,
         linear1: layer(block.linear1)?,
         linear2: layer(block.linear2)?,
         heads: Heads {
@@ -44,11 +37,7 @@ pub(super) fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Ten
     if block.keep == Keep::Activations {
         op.kept.set(kept);
     }
-    graph::record(OP, &arguments, result, Order::Rows, op)
-}
-
-fn dense<'a>(layer: Dense<'a>) -> impl Iterator<Item = &'a Tensor> {
-    std::iter::once(layer.weight).chain(layer.bias)
+    graph::record(OP, &block.arguments(xs), result, Order::Rows, op)
 }
 
 struct Block {

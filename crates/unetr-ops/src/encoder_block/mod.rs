@@ -116,6 +116,24 @@ pub fn encoder_block(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<Tensor> {
     composed::encoder_block(xs, block)
 }
 
+impl<'a> EncoderBlock<'a> {
+    /// The input and the parameters, in the order of their gradients.
+    fn arguments(&self, xs: &'a Tensor) -> Vec<&'a Tensor> {
+        let mut arguments = vec![xs];
+        for (norm, layers) in [
+            (self.norm1, [self.qkv, self.projection]),
+            (self.norm2, [self.linear1, self.linear2]),
+        ] {
+            arguments.extend([norm.weight, norm.bias]);
+            for Dense { weight, bias } in layers {
+                arguments.push(weight);
+                arguments.extend(bias);
+            }
+        }
+        arguments
+    }
+}
+
 fn check(xs: &Tensor, block: &EncoderBlock<'_>) -> Result<()> {
     let &[batch, tokens, hidden] = xs.dims() else {
         return Err(shape_error(OP, "the input", xs, "[batch, tokens, hidden]"));

@@ -15,17 +15,8 @@ pub(super) fn residual_block(
     block: &ResidualBlock<'_>,
     sizes: Sizes,
 ) -> Result<Tensor> {
-    let convs = [Some(block.first), Some(block.second), block.shortcut];
-    let convs: Vec<_> = convs.into_iter().flatten().collect();
-    let mut arguments = inputs.to_vec();
-    for conv in &convs {
-        arguments.push(conv.weight);
-        arguments.extend(
-            conv.affine
-                .iter()
-                .flat_map(|affine| [affine.weight, affine.bias]),
-        );
-    }
+    let arguments = block.arguments(inputs);
+    let convs: Vec<_> = block.convolutions().collect();
     let op = Op {
         sizes,
         inputs: inputs.iter().map(|xs| xs.dim(1)).collect::<Result<_>>()?,

@@ -9,16 +9,7 @@ use crate::{Affine, Precision};
 
 pub(super) fn residual_block(inputs: &[&Tensor], block: &ResidualBlock<'_>) -> Result<Tensor> {
     let (precision, dtype) = numbers();
-    let convs = [Some(block.first), Some(block.second), block.shortcut];
-    let mut arguments = inputs.to_vec();
-    for conv in convs.iter().flatten() {
-        arguments.push(conv.weight);
-        arguments.extend(
-            conv.affine
-                .iter()
-                .flat_map(|affine| [affine.weight, affine.bias]),
-        );
-    }
+    let arguments = block.arguments(inputs);
     // An image of three channels goes through the kernels that want multiples of sixteen.
     let outputs = block.first.weight.dim(0)?;
     let multiple =

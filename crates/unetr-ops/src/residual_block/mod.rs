@@ -92,6 +92,24 @@ pub fn residual_block(inputs: &[&Tensor], block: &ResidualBlock<'_>) -> Result<T
     composed::residual_block(inputs, block)
 }
 
+impl<'a> ResidualBlock<'a> {
+    fn convolutions(&self) -> impl Iterator<Item = NormedConv<'a>> {
+        [Some(self.first), Some(self.second), self.shortcut]
+            .into_iter()
+            .flatten()
+    }
+
+    /// Inputs and parameters, in the order of their gradients.
+    fn arguments(&self, inputs: &[&'a Tensor]) -> Vec<&'a Tensor> {
+        let mut arguments = inputs.to_vec();
+        for NormedConv { weight, affine } in self.convolutions() {
+            arguments.push(weight);
+            arguments.extend(affine.into_iter().flat_map(|x| [x.weight, x.bias]));
+        }
+        arguments
+    }
+}
+
 /// Sizes of one residual block, checked.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {

@@ -118,7 +118,7 @@ impl LossConfig {
         Self { terms }
     }
 
-    /// The same losses, each without the pixels of this label.
+    /// The same losses; each that ignores no label yet is without the pixels of this one.
     ///
     /// # Examples
     /// ```
@@ -130,7 +130,7 @@ impl LossConfig {
     #[must_use]
     pub fn ignoring(mut self, label: u32) -> Self {
         for LossTerm { loss, .. } in &mut self.terms {
-            *loss.ignore_index() = Some(label);
+            loss.ignore_index().get_or_insert(label);
         }
         self
     }

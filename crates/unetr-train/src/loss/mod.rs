@@ -11,6 +11,7 @@ mod overlap;
 mod soft_jaccard;
 mod sum;
 mod tversky;
+mod widened;
 
 use candle_core::{Result, Tensor};
 
@@ -24,6 +25,7 @@ pub use soft_jaccard::SoftJaccard;
 pub use sum::SumLoss;
 pub use tversky::Tversky;
 pub use unetr_ops::{ClassMean, JaccardReduction, Region};
+pub(crate) use widened::widened;
 
 /// What a loss computes for a batch.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 use unetr_ops::cross_entropy_and_soft_jaccard;
 
 use super::overlap::wrapped;
+use super::widened::widened;
 use super::{CrossEntropy, Loss, LossValue, SoftJaccard};
 use crate::check::check_not_negative;
 
@@ -103,8 +104,9 @@ impl WeightedTerm {
         }))
     }
 
-    fn weigh(&self, value: Tensor) -> Result<Tensor> {
+    fn weigh(&self, value: &Tensor) -> Result<Tensor> {
         check_not_negative("the weight of a loss", self.weight).map_err(wrapped)?;
+        let value = widened(value)?;
         if self.weight == 1. {
             return Ok(value);
         }
@@ -129,7 +131,7 @@ impl Loss for SumLoss {
         let mut totals = Vec::with_capacity(values.len());
         let mut parts = Vec::new();
         for (term, value) in self.terms.iter().zip(values) {
-            totals.push(term.weigh(value.total)?);
+            totals.push(term.weigh(&value.total)?);
             parts.extend(value.parts);
         }
         let total = totals

@@ -1,7 +1,7 @@
 use candle_core::Tensor;
 use unetr_model::{Mode, Precision, SegmentationModel, with_precision};
 
-use crate::loss::auxiliary_cross_entropy;
+use crate::loss::{auxiliary_cross_entropy, widened};
 use crate::{Loss, LossValue, Result};
 
 /// How a network is to compute the `number`th batch of a run: odd multiples of it never meet between
@@ -33,7 +33,7 @@ impl Pass {
         let losses = losses.map(|logits| auxiliary_cross_entropy(logits, masks));
         if let Some(sum) = losses.reduce(|sum, loss| sum? + loss?) {
             let sum = sum?;
-            value.total = (value.total + (&sum * self.auxiliary_weight)?)?;
+            value.total = (widened(&value.total)? + (&sum * self.auxiliary_weight)?)?;
             value.parts.push(("auxiliary".to_owned(), sum));
         }
         let parts = value.parts.iter();
