@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -136,6 +137,11 @@ impl Dataset for CsvDataset {
             ..
         } = &self.cfg;
         let list = Fingerprint::new("CsvDataset").settings(&(classes, masks, orientation))?;
+        // Also which mask is whose, where folders alone tell files apart.
+        let list = self
+            .rows
+            .iter()
+            .fold(list, |list, row| list.text(&row.name));
         let mut files = self.rows.iter().flat_map(|row| [&row.image, &row.mask]);
         files.try_fold(list, Fingerprint::file).map(Some)
     }
@@ -165,7 +171,7 @@ impl Table<'_> {
             };
             *place = found;
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut names) = (Vec::new(), Vec::new());
         for record in reader.records() {
             let record = record.map_err(|e| self.broken(&e))?;
             let start = record.position().map_or(0, csv::Position::byte);
@@ -186,6 +192,8 @@ impl Table<'_> {
                 }
             }
             let name = Path::new(image).file_stem().unwrap_or_default();
+            let listed = Path::new(image).with_extension("");
+            names.push(listed.to_string_lossy().into_owned());
             rows.push(Row {
                 name: name.to_string_lossy().into_owned(),
                 image: root.join(image),
@@ -197,6 +205,13 @@ impl Table<'_> {
                 0,
                 "no sample comes after the header; expected at least one".into(),
             ));
+        }
+        let mut known = HashSet::new();
+        if !rows.iter().all(|row| known.insert(row.name.clone())) {
+            // Folders tell samples apart.
+            for (row, name) in rows.iter_mut().zip(names) {
+                row.name = name;
+            }
         }
         Ok(rows)
     }

@@ -1,4 +1,4 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The running mean of a scalar, such as the loss of every batch.
 ///
@@ -18,8 +18,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Average {
+    /// In JSON, which has no numbers that are not finite, these are null.
+    #[serde(deserialize_with = "number_or_nan")]
     total: f64,
+    #[serde(deserialize_with = "number_or_nan")]
     weight: f64,
+}
+
+fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 impl Average {

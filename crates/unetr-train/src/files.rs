@@ -17,7 +17,8 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         std::fs::create_dir_all(folder).at(folder)?;
     }
     let mut aside = OsString::from(path);
-    aside.push(".tmp");
+    // A report may be written by a run and by hand at once.
+    aside.push(format!(".{}.tmp", std::process::id()));
     let aside = PathBuf::from(aside);
     // Whatever a former writer or a stranger left there, perhaps a link to elsewhere.
     let _ = std::fs::remove_file(&aside);

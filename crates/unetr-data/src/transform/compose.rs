@@ -93,8 +93,10 @@ impl Compose {
     #[must_use]
     pub fn normalized_by(mut self, normalize: &Normalize) -> Self {
         for step in &mut self.steps {
-            if let Step::Normalize(found) = step {
-                found.clone_from(normalize);
+            match step {
+                Step::Normalize(found) => found.clone_from(normalize),
+                Step::Compose(inner) => *inner = std::mem::take(inner).normalized_by(normalize),
+                _ => {}
             }
         }
         self

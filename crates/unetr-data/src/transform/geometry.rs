@@ -184,7 +184,8 @@ impl Geometry {
     /// Both in one: none where that would show something else than the one after the other.
     ///
     /// Windows stay exact, and so do pixels that a warp copies: neither joins a warp that would interpolate instead.
-    /// What follows any other warp becomes a part of it, so that interpolation happens once.
+    /// What follows any other warp becomes a part of it, so that interpolation happens once. But nothing is enlarged
+    /// much on the way: the pixel's width in which an image goes over into its filling would be, too.
     pub(super) fn then(self, step: Step) -> Option<Self> {
         match (self, step) {
             (Self::Window(window), Step::Select(part)) => Some(Self::Window(window.select(part))),
@@ -213,7 +214,8 @@ impl Geometry {
                 ))
             }
             (Self::Window(window), Step::Warp(projection, ..))
-                if window.is_resized() && projection.copies() =>
+                if window.is_resized() && projection.copies()
+                    || is_much_larger(window.resized, window.region) =>
             {
                 None
             }
@@ -234,7 +236,11 @@ impl Geometry {
                 Projection::shift(part.x as f64, part.y as f64),
                 [part.height, part.width],
             )),
-            (Self::Warp(warp), Step::Resize(..)) if warp.projection.copies() => None,
+            (Self::Warp(warp), Step::Resize(part, size))
+                if warp.projection.copies() || is_much_larger(size, part) =>
+            {
+                None
+            }
             (Self::Warp(warp), Step::Resize(part, size)) => {
                 let resize = Projection::resize([part.height, part.width], size);
                 Some(warp.after(
@@ -251,6 +257,11 @@ impl Geometry {
             }
         }
     }
+}
+
+/// Whether a part of an image is enlarged by more than half.
+fn is_much_larger([height, width]: [usize; 2], part: Region) -> bool {
+    2 * height > 3 * part.height || 2 * width > 3 * part.width
 }
 
 impl Warp {

@@ -107,18 +107,23 @@ impl Window {
         }
     }
 
-    /// A mask: the pixel at or before each position, `floor(i * source / output)`, as
-    /// `cv2.resize(…, INTER_NEAREST)` takes it.
+    /// A mask: the pixel at or before each position, `floor(i * source / output)` in the floats of
+    /// `cv2.resize(…, INTER_NEAREST)`, which are below some whole numbers.
     pub(super) fn nearest(&self, source: &GrayImage) -> GrayImage {
         let (region, [height, width]) = (self.region, self.resized);
+        let before = |i: usize, source: usize, output: usize| {
+            let scale = 1.0 / (output as f64 / source as f64);
+            ((i as f64 * scale) as usize).min(source - 1)
+        };
         let columns: Vec<usize> = self
             .columns()
-            .map(|x| region.x + x * region.width / width)
+            .map(|x| region.x + before(x, region.width, width))
             .collect();
         let (stride, source) = (source.width() as usize, source.as_raw());
         let mut output = GrayImage::new(self.crop.width as u32, self.crop.height as u32);
         for (y, out) in self.rows().zip(output.chunks_exact_mut(columns.len())) {
-            let row = &source[(region.y + y * region.height / height) * stride..][..stride];
+            let row = region.y + before(y, region.height, height);
+            let row = &source[row * stride..][..stride];
             for (value, &column) in out.iter_mut().zip(&columns) {
                 *value = row[column];
             }

@@ -88,6 +88,10 @@ impl<A: Transform, B: Transform> Transform for (A, B) {
     fn check(&self, pixels: PixelType) -> Result<PixelType> {
         self.1.check(self.0.check(pixels)?)
     }
+
+    fn settings(&self) -> Value {
+        Value::Array(vec![self.0.settings(), self.1.settings()])
+    }
 }
 
 /// A built-in transform that prints as what it does.

@@ -54,6 +54,27 @@ fn lists_in_many_hands_are_read() {
 }
 
 #[test]
+fn folders_tell_files_of_one_name_apart() {
+    let root = tempfile::tempdir().unwrap();
+    for folder in ["one", "two"] {
+        let folder = root.path().join(folder);
+        fs::create_dir(&folder).unwrap();
+        RgbImage::new(4, 3).save(folder.join("image.png")).unwrap();
+        GrayImage::new(4, 3).save(folder.join("mask.png")).unwrap();
+    }
+    let of = |lines: [&str; 2]| {
+        let list = format!("image,mask\n{}\n{}\n", lines[0], lines[1]);
+        fs::write(root.path().join("list.csv"), list).unwrap();
+        open(root.path(), &config()).unwrap()
+    };
+    let (one, two) = ("one/image.png,one/mask.png", "two/image.png,two/mask.png");
+    let (data, other) = (of([one, two]), of([two, one]));
+    assert_eq!([data.name(0), data.name(1)], ["one/image", "two/image"]);
+    assert_eq!([other.name(0), other.name(1)], ["two/image", "one/image"]);
+    assert_ne!(data.fingerprint().unwrap(), other.fingerprint().unwrap());
+}
+
+#[test]
 fn columns_root_and_values_are_ones_own() {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/oxford_pets_sample");
     let root = folder(b"photo,trimap\nimages/pug_112.jpg,annotations/trimaps/pug_112.png\n");

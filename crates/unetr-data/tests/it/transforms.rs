@@ -199,6 +199,64 @@ fn resize_is_opencvs() {
     fixture.assert_equal("resize_big", &apply(&resize, &big));
 }
 
+/// The rows that `cv2.resize(…, INTER_NEAREST)` takes where the quotient is a whole number, but not in floats.
+#[test]
+fn masks_take_opencvs_rows() {
+    for (height, output, rows) in [
+        (372u32, 256, &[(64, 92), (128, 185), (192, 278)][..]),
+        (300, 224, &[(168, 224)]),
+    ] {
+        let mask = GrayImage::from_fn(2, height, |_, y| image::Luma([(y % 256) as u8]));
+        let sample = Sample::new("rows", RgbImage::new(2, height), mask);
+        let resized = apply(&Resize::new([output, 2]), &sample).mask;
+        for &(y, row) in rows {
+            assert_eq!(
+                resized.get_pixel(0, y).0,
+                [(row % 256) as u8],
+                "{height} to {output}: {y}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_enlarged_is_white_up_to_its_filling() {
+    let white = RgbImage::from_pixel(32, 32, image::Rgb([255; 3]));
+    let sample = Sample::new("white", white, GrayImage::new(32, 32));
+    let turned = Affine {
+        p: Probability::ALWAYS,
+        ..Affine::new([0.01, 0.01], 7)
+    };
+    let large = apply(
+        &Compose::default()
+            .then(turned)
+            .then(Resize::new([256, 256])),
+        &sample,
+    );
+    let Image::U8(photo) = &large.image else {
+        panic!("expected bytes");
+    };
+    let row: Vec<u8> = (0..4).map(|x| photo.get_pixel(x, 128).0[0]).collect();
+    assert!(row.iter().all(|value| *value > 250), "{row:?}");
+}
+
+#[test]
+fn pairs_and_pipelines_within_pipelines_are_seen() {
+    let half = Normalize {
+        mean: [0.5; 3],
+        std: [0.5; 3],
+    };
+    let inner = Compose::tutorial_val([8, 8]);
+    let nested = Compose::default().then(inner.clone()).normalized_by(&half);
+    assert_eq!(
+        nested,
+        Compose::default().then(inner.clone().normalized_by(&half))
+    );
+    let pair = (inner.clone(), HorizontalFlip::default());
+    let expected = [inner.settings(), HorizontalFlip::default().settings()];
+    assert_eq!(pair.settings().as_array().unwrap()[..], expected);
+}
+
 #[test]
 fn horizontal_flip_is_opencvs() {
     let fixture = Fixture::open();

@@ -72,7 +72,9 @@ impl MetricSet {
                 .iter()
                 .map(|&class| self.class_names[class].as_str())
                 .collect();
-            scores.insert(format!("mean_iou_without/{}", names.join("+")), mean);
+            if !mean.is_nan() {
+                scores.insert(format!("mean_iou_without/{}", names.join("+")), mean);
+            }
         }
         if let Some(boundary) = &self.boundary_iou {
             scores.insert("mean_boundary_iou".to_owned(), boundary.mean_iou(absent));

@@ -11,17 +11,25 @@ impl Hub {
         variable: impl Fn(&str) -> Option<OsString>,
         user: Option<PathBuf>,
     ) -> Self {
-        let path = |name: &str| variable(name).map(PathBuf::from);
+        let path = |name: &str| {
+            let path = PathBuf::from(variable(name)?);
+            // As Python's `expanduser`, where no shell has done it.
+            match (path.strip_prefix("~"), &user) {
+                (Ok(inside), Some(user)) => Some(user.join(inside)),
+                _ => Some(path),
+            }
+        };
         let text = |name: &str| variable(name)?.into_string().ok();
         let home = path("HF_HOME").unwrap_or_else(|| {
             let caches = path("XDG_CACHE_HOME");
-            let caches = caches.or_else(|| Some(user?.join(".cache")));
+            let caches = caches.or_else(|| Some(user.as_ref()?.join(".cache")));
             caches.unwrap_or_default().join("huggingface")
         });
         let offline = text("HF_HUB_OFFLINE").is_some_and(|value| {
             matches!(value.to_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")
         });
-        let mut hub = Self::new(path("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub")));
+        let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
+        let mut hub = Self::new(cache.unwrap_or_else(|| home.join("hub")));
         hub.offline = offline;
         #[cfg(feature = "hub")]
         {
@@ -70,6 +78,14 @@ mod tests {
             (&[("XDG_CACHE_HOME", "/x")], "/x/huggingface/hub"),
             (&[("HF_HOME", "/h"), ("XDG_CACHE_HOME", "/x")], "/h/hub"),
             (&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/c")], "/c"),
+            (
+                &[("HF_HOME", "~/h"), ("HUGGINGFACE_HUB_CACHE", "")],
+                "/user/h/hub",
+            ),
+            (
+                &[("HF_HOME", "/h"), ("HUGGINGFACE_HUB_CACHE", "~/c")],
+                "/user/c",
+            ),
         ] {
             assert_eq!(hub(variables).cache, PathBuf::from(cache), "{variables:?}");
         }

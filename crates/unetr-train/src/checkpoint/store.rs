@@ -179,10 +179,20 @@ impl Checkpoints {
             writer.discard();
             return Err(error);
         }
-        if place.exists() {
-            self.remove(&place)?;
+        // One of the same step makes room at the last moment, and is deleted after.
+        let old = place.exists().then(|| self.old(&name));
+        if let Some(old) = &old {
+            fs::rename(&place, old).at(&place)?;
         }
-        writer.publish(&place)?;
+        if let Err(error) = writer.publish(&place) {
+            if let Some(old) = &old {
+                fs::rename(old, &place).at(old)?;
+            }
+            return Err(error);
+        }
+        if let Some(old) = &old {
+            fs::remove_dir_all(old).at(old)?;
+        }
         self.checkpoints
             .retain(|checkpoint| checkpoint.step() != step);
         self.checkpoints.push(Checkpoint::open(place)?);
@@ -276,9 +286,14 @@ impl Checkpoints {
             .file_name()
             .unwrap_or(OsStr::new("checkpoint"))
             .to_string_lossy();
-        let aside = self.folder.join(format!("{TEMPORARY}old-{name}"));
+        let aside = self.old(&name);
         fs::rename(path, &aside).at(path)?;
         fs::remove_dir_all(&aside).at(&aside)
+    }
+
+    /// Where a checkpoint goes that is to be deleted.
+    fn old(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{TEMPORARY}old-{name}"))
     }
 
     /// Removes what interrupted writes and removals have left.

@@ -71,11 +71,16 @@ impl HistoryFile {
         &self.history
     }
 
-    /// Adds a record and writes it through to the disk.
+    /// Adds a record, as [`History::push`] does, and writes it through to the disk.
     ///
     /// # Errors
     /// When the file can't be written.
     pub fn append(&mut self, record: Record) -> Result<()> {
+        if self.history.ends_with(&record) {
+            let mut history = self.history.clone();
+            history.push(record);
+            return self.replace(history);
+        }
         self.file
             .write_all(&line(&record, &self.path)?)
             .at(&self.path)?;
@@ -112,14 +117,19 @@ impl HistoryFile {
         if kept == self.history {
             return Ok(());
         }
+        self.replace(kept)
+    }
+
+    /// Writes a history in place of the one that is there.
+    fn replace(&mut self, history: History) -> Result<()> {
         let mut lines = Vec::new();
-        for record in kept.records() {
+        for record in history.records() {
             lines.extend(line(record, &self.path)?);
         }
         files::write_whole(&self.path, &lines)?;
         let mut options = OpenOptions::new();
         self.file = options.append(true).open(&self.path).at(&self.path)?;
-        self.history = kept;
+        self.history = history;
         Ok(())
     }
 }

@@ -22,9 +22,18 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a record at the end.
+    /// Adds a record at the end. One of the same epoch and step, written before a run was killed, makes room for it.
     pub fn push(&mut self, record: Record) {
+        if self.ends_with(&record) {
+            self.records.pop();
+        }
         self.records.push(record);
+    }
+
+    /// Whether the last record is of the same epoch and step.
+    fn ends_with(&self, record: &Record) -> bool {
+        let place = |record: &Record| (record.epoch, record.step);
+        self.last().map(place) == Some(place(record))
     }
 
     /// All records, the oldest first.

@@ -54,6 +54,10 @@ impl Loss for CrossEntropy {
         let value = unetr_ops::cross_entropy(logits, labels, &self.config())?;
         Ok(LossValue::single("cross_entropy", value))
     }
+
+    fn ignore_index(&self) -> Option<u32> {
+        self.ignore_index
+    }
 }
 
 impl fmt::Display for CrossEntropy {

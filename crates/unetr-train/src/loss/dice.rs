@@ -81,6 +81,10 @@ impl Loss for Dice {
         let value = overlap.mean(&losses, &self.classes)?;
         Ok(LossValue::single("dice", value))
     }
+
+    fn ignore_index(&self) -> Option<u32> {
+        self.ignore_index
+    }
 }
 
 impl fmt::Display for Dice {

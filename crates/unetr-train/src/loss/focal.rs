@@ -55,6 +55,10 @@ impl Loss for Focal {
         let value = unetr_ops::focal(logits, labels, &self.config())?;
         Ok(LossValue::single("focal", value))
     }
+
+    fn ignore_index(&self) -> Option<u32> {
+        self.ignore_index
+    }
 }
 
 impl fmt::Display for Focal {

@@ -39,6 +39,10 @@ impl Loss for Lovasz {
         let value = unetr_ops::lovasz_softmax(logits, labels, &config)?;
         Ok(LossValue::single("lovasz", value))
     }
+
+    fn ignore_index(&self) -> Option<u32> {
+        self.ignore_index
+    }
 }
 
 impl fmt::Display for Lovasz {

@@ -65,6 +65,11 @@ pub trait Loss: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When the shapes do not fit, a label is no class, or a setting makes no sense for them.
     fn compute(&self, logits: &Tensor, labels: &Tensor) -> Result<LossValue>;
+
+    /// The label that is left out, if there is one: auxiliary heads leave it out then, too.
+    fn ignore_index(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl LossValue {

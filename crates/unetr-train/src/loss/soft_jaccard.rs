@@ -25,6 +25,10 @@ impl Loss for SoftJaccard {
         let value = unetr_ops::soft_jaccard(logits, labels, self.reduction, self.ignore_index)?;
         Ok(LossValue::single("soft_jaccard", value))
     }
+
+    fn ignore_index(&self) -> Option<u32> {
+        self.ignore_index
+    }
 }
 
 impl fmt::Display for SoftJaccard {

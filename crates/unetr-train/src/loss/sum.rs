@@ -146,4 +146,11 @@ impl Loss for SumLoss {
             None => candle_core::bail!("a sum of no loss"),
         }
     }
+
+    /// That of all terms, if they have the same.
+    fn ignore_index(&self) -> Option<u32> {
+        let mut labels = self.terms.iter().map(|term| term.loss.ignore_index());
+        let first = labels.next()??;
+        labels.all(|label| label == Some(first)).then_some(first)
+    }
 }

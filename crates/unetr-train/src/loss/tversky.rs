@@ -100,6 +100,10 @@ impl Loss for Tversky {
         let value = overlap.mean(&losses, &self.classes)?;
         Ok(LossValue::single("tversky", value))
     }
+
+    fn ignore_index(&self) -> Option<u32> {
+        self.ignore_index
+    }
 }
 
 impl fmt::Display for Tversky {

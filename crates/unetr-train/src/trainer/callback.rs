@@ -28,8 +28,8 @@ pub struct StepReport {
     pub loss: f64,
     /// The terms of the loss by name.
     pub parts: Vec<(String, f64)>,
-    /// The Euclidean norm of the gradients of all parameters before they are clipped; only where they are
-    /// kept for that or for other batches, see [`TrainerConfig`](crate::TrainerConfig).
+    /// The Euclidean norm of the gradients of all parameters, after `clip_value` and before `clip_norm`; only where they
+    /// are kept for that or for other batches, see [`TrainerConfig`](crate::TrainerConfig).
     pub gradient_norm: Option<f64>,
     /// Memory that the process holds, in bytes, where the system tells.
     pub memory: Option<u64>,

@@ -127,8 +127,11 @@ impl<'a> Trainer<'a> {
                 let saved = RunState::read(last, train.config().batch_size)?;
                 saved.check(&state.run, last)?;
                 restore(last, self.parameters, ema.as_ref(), &mut *self.optimizer)?;
-                let run = state.run;
-                state = RunState { run, ..saved };
+                state = RunState {
+                    patience: saved.patience_in(&state.run),
+                    run: state.run,
+                    ..saved
+                };
             }
             checkpoints.rewind(state.step)?;
             if self.optimizer.state()?.is_none() {

@@ -30,7 +30,8 @@ impl Pass {
         let output = with_precision(self.precision, || model.forward_training(images, self.mode))?;
         let mut value = loss.compute(&output.logits, masks)?;
         let losses = output.auxiliary.iter();
-        let losses = losses.map(|logits| auxiliary_cross_entropy(logits, masks));
+        let ignored = loss.ignore_index();
+        let losses = losses.map(|logits| auxiliary_cross_entropy(logits, masks, ignored));
         if let Some(sum) = losses.reduce(|sum, loss| sum? + loss?) {
             let sum = sum?;
             value.total = (widened(&value.total)? + (&sum * self.auxiliary_weight)?)?;

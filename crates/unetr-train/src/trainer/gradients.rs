@@ -53,7 +53,7 @@ impl Gradients {
             let of_all = parameters.iter().filter_map(|(_, p)| gradients.get(p));
             global_norm(&of_all.collect::<Vec<_>>())
         };
-        if config.scales_loss() {
+        if config.scales_loss() || config.clip_value.is_some() {
             // Before bounds hide what is not finite.
             let norm = norm(&gradients)?;
             if !norm.is_finite() {

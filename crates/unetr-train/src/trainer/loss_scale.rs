@@ -17,6 +17,9 @@ pub(super) struct LossScale {
 /// Updates after which the factor grows.
 const PATIENCE: u64 = 2000;
 
+/// The least factor, the smallest number of f16.
+const LEAST: f64 = 1. / (1 << 24) as f64;
+
 impl Default for LossScale {
     fn default() -> Self {
         Self {
@@ -31,7 +34,7 @@ impl LossScale {
     pub(super) fn accepts(&mut self, norm: f64) -> bool {
         if !norm.is_finite() {
             *self = Self {
-                factor: (self.factor / 2.).max(1.),
+                factor: (self.factor / 2.).max(LEAST),
                 updates: 0,
             };
             return false;

@@ -109,6 +109,23 @@ impl RunState {
         })
     }
 
+    /// What early stopping still knows in a run that is `own`: nothing where something else is watched, or on other data.
+    pub(super) fn patience_in(&self, own: &Value) -> Patience {
+        let watched = |run: &Value| {
+            let stopping = &run["trainer"]["early_stopping"];
+            [
+                &stopping["metric"],
+                &stopping["objective"],
+                &run["evaluations"],
+            ]
+            .map(Value::clone)
+        };
+        match watched(&self.run) == watched(own) {
+            true => self.patience,
+            false => Patience::default(),
+        }
+    }
+
     /// Checks that a saved state belongs to the run that is `own`.
     ///
     /// # Errors
@@ -178,6 +195,20 @@ fn flatten(value: &Value) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_watched_decides_what_early_stopping_knows() {
+        let run = |metric: &str, patience: u64, samples: &str| {
+            let stopping = json!({"metric": metric, "objective": "max", "patience": patience});
+            json!({"trainer": {"early_stopping": stopping}, "evaluations": {"validation": samples}})
+        };
+        let mut state = RunState::beginning(run("validation/mean_iou", 3, "a"));
+        state.patience.best = Some(0.5);
+        let best = |own: Value| state.patience_in(&own).best;
+        assert_eq!(best(run("validation/mean_iou", 9, "a")), Some(0.5));
+        assert_eq!(best(run("validation/loss", 3, "a")), None);
+        assert_eq!(best(run("validation/mean_iou", 3, "b")), None);
+    }
 
     #[test]
     fn leaves_have_dotted_keys() {

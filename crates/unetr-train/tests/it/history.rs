@@ -13,6 +13,26 @@ fn record(epoch: u64) -> Record {
 }
 
 #[test]
+fn a_record_of_the_same_epoch_and_step_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let mut file = HistoryFile::open(&path).unwrap();
+    for (epoch, seconds) in [(1, 1.), (2, 2.), (2, 3.), (3, 4.)] {
+        let mut record = record(epoch);
+        record.seconds = seconds;
+        file.append(record).unwrap();
+    }
+    let history = HistoryFile::read(&path).unwrap();
+    assert_eq!(file.history(), &history);
+    let seconds: Vec<f64> = history
+        .records()
+        .iter()
+        .map(|record| record.seconds)
+        .collect();
+    assert_eq!(seconds, [1., 3., 4.]);
+}
+
+#[test]
 fn records_are_lines_that_are_read_back() {
     let folder = tempfile::tempdir().unwrap();
     // The folder is made too.
