@@ -78,10 +78,7 @@ mod tests {
             (&[("XDG_CACHE_HOME", "/x")], "/x/huggingface/hub"),
             (&[("HF_HOME", "/h"), ("XDG_CACHE_HOME", "/x")], "/h/hub"),
             (&[("HF_HOME", "/h"), ("HF_HUB_CACHE", "/c")], "/c"),
-            (
-                &[("HF_HOME", "~/h"), ("HUGGINGFACE_HUB_CACHE", "")],
-                "/user/h/hub",
-            ),
+            (&[("HF_HOME", "~/h")], "/user/h/hub"),
             (
                 &[("HF_HOME", "/h"), ("HUGGINGFACE_HUB_CACHE", "~/c")],
                 "/user/c",
