@@ -11,14 +11,23 @@ use serde::de::DeserializeOwned;
 use crate::Result;
 use crate::error::At;
 
-/// Writes a file aside, flushes it and gives it its name, or removes it where that fails; its folder is made if there is none.
+/// Writes a file aside, flushes it and gives it its name, or removes it where that fails; its folder is made if there is
+/// none.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_aside(path, ".tmp", bytes)
+}
+
+/// As [`write_whole`], of a file that several processes may write at once.
+pub(crate) fn write_beside_others(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_aside(path, &format!(".{}.tmp", std::process::id()), bytes)
+}
+
+fn write_aside(path: &Path, ending: &str, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).at(folder)?;
     }
     let mut aside = OsString::from(path);
-    // A report may be written by a run and by hand at once.
-    aside.push(format!(".{}.tmp", std::process::id()));
+    aside.push(ending);
     let aside = PathBuf::from(aside);
     // Whatever a former writer or a stranger left there, perhaps a link to elsewhere.
     let _ = std::fs::remove_file(&aside);

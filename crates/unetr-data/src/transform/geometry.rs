@@ -33,7 +33,7 @@ impl Region {
     }
 }
 
-/// What geometric transforms have done to an image so far, from one source: sampled once, at the end.
+/// What geometric transforms have done to an image so far, from one source, which is sampled once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Geometry {
     Window(Window),

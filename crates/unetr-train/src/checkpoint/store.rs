@@ -186,17 +186,18 @@ impl Checkpoints {
         }
         if let Err(error) = writer.publish(&place) {
             if let Some(old) = &old {
-                fs::rename(old, &place).at(old)?;
+                // The first error is the one to tell.
+                let _ = fs::rename(old, &place);
             }
             return Err(error);
-        }
-        if let Some(old) = &old {
-            fs::remove_dir_all(old).at(old)?;
         }
         self.checkpoints
             .retain(|checkpoint| checkpoint.step() != step);
         self.checkpoints.push(Checkpoint::open(place)?);
         self.checkpoints.sort_by_key(Checkpoint::step);
+        if let Some(old) = &old {
+            fs::remove_dir_all(old).at(old)?;
+        }
         self.prune()?;
         self.link_all();
         Ok(())
@@ -258,6 +259,7 @@ impl Checkpoints {
     /// # Errors
     /// When the disk refuses.
     pub fn rewind(&mut self, step: u64) -> Result<()> {
+        self.clean()?;
         self.drop_where(|checkpoint, _| checkpoint.step() > step)?;
         self.link_all();
         Ok(())

@@ -62,8 +62,8 @@ impl History {
 
 impl FromIterator<Record> for History {
     fn from_iter<I: IntoIterator<Item = Record>>(records: I) -> Self {
-        Self {
-            records: records.into_iter().collect(),
-        }
+        let mut history = Self::default();
+        records.into_iter().for_each(|record| history.push(record));
+        history
     }
 }

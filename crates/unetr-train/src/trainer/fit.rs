@@ -42,7 +42,8 @@ impl<'a> Trainer<'a> {
     /// [`EarlyStopping`](crate::EarlyStopping). A loss is looked at before its update where it is read (see
     /// [`TrainerConfig::log_every`](crate::TrainerConfig::log_every)): if each is, one that is not finite
     /// leaves parameters and optimiser as they were before that update, up to running statistics of
-    /// batch normalisation; if not, updates since the last reading are made.
+    /// batch normalisation; if not, updates since the last reading are made. The norm of gradients, where it is
+    /// measured, is looked at before every update.
     pub fn fit(&mut self, train: &DataLoader) -> Result<Outcome> {
         let precision = self.config.precision;
         if !precision.is_supported(self.parameters.device()) {
@@ -263,16 +264,18 @@ impl<'a> Trainer<'a> {
                 }
             }
         };
+        let gradient_norm = update.gradient_norm();
         run.monitor.push(Pending {
             epoch: state.loader.epoch + 1,
             step: state.step + 1,
             learning_rate,
             indices,
             values,
-            gradient_norm: update.gradient_norm(),
+            gradient_norm,
         });
         // Before the update, which a loss that is not finite would spoil the parameters with.
-        let report = match (state.step + 1).is_multiple_of(self.config.log_every) {
+        let is_spoilt = gradient_norm.is_some_and(|norm| !norm.is_finite());
+        let report = match is_spoilt || (state.step + 1).is_multiple_of(self.config.log_every) {
             true => run.monitor.read()?,
             false => None,
         };

@@ -113,12 +113,10 @@ impl RunState {
     pub(super) fn patience_in(&self, own: &Value) -> Patience {
         let watched = |run: &Value| {
             let stopping = &run["trainer"]["early_stopping"];
-            [
-                &stopping["metric"],
-                &stopping["objective"],
-                &run["evaluations"],
-            ]
-            .map(Value::clone)
+            let metric = stopping["metric"].as_str().unwrap_or_default();
+            let (split, _) = metric.split_once('/').unwrap_or_default();
+            let data = &run["evaluations"][split];
+            [&stopping["metric"], &stopping["objective"], data].map(Value::clone)
         };
         match watched(&self.run) == watched(own) {
             true => self.patience,
@@ -200,12 +198,19 @@ mod tests {
     fn what_is_watched_decides_what_early_stopping_knows() {
         let run = |metric: &str, patience: u64, samples: &str| {
             let stopping = json!({"metric": metric, "objective": "max", "patience": patience});
-            json!({"trainer": {"early_stopping": stopping}, "evaluations": {"validation": samples}})
+            let evaluations = json!({"validation": samples, "test": metric});
+            json!({"trainer": {"early_stopping": stopping}, "evaluations": evaluations})
+        };
+        let with_other_test = |mut run: Value| {
+            run["evaluations"]["test"] = "other".into();
+            run
         };
         let mut state = RunState::beginning(run("validation/mean_iou", 3, "a"));
         state.patience.best = Some(0.5);
         let best = |own: Value| state.patience_in(&own).best;
         assert_eq!(best(run("validation/mean_iou", 9, "a")), Some(0.5));
+        let same = with_other_test(run("validation/mean_iou", 3, "a"));
+        assert_eq!(best(same), Some(0.5));
         assert_eq!(best(run("validation/loss", 3, "a")), None);
         assert_eq!(best(run("validation/mean_iou", 3, "b")), None);
     }

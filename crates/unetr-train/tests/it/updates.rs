@@ -413,3 +413,46 @@ fn an_update_in_f16_is_left_out_where_gradients_are_too_large() {
         }
     }
 }
+
+/// A loss that is finite, but not its gradients.
+#[derive(Debug)]
+struct Steep;
+
+impl Loss for Steep {
+    fn compute(&self, logits: &Tensor, labels: &Tensor) -> candle_core::Result<LossValue> {
+        let value = SumLoss::tutorial().compute(logits, labels)?;
+        // The root of 0 rises without end.
+        let steep = (logits - logits)?.sum_all()?.sqrt()?;
+        Ok(LossValue {
+            total: (value.total + steep)?,
+            ..value
+        })
+    }
+}
+
+#[test]
+fn gradients_that_are_not_finite_spoil_nothing_where_they_are_measured() {
+    for (clip_value, clip_norm) in [(Some(1.), None), (None, Some(1.))] {
+        let setup = Setup::new(1);
+        let before = setup.values();
+        let config = TrainerConfig {
+            log_every: 10,
+            clip_value,
+            clip_norm,
+            ..epochs(1)
+        };
+        let error = setup.trainer(Steep, config).fit(&setup.train).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::NotFinite {
+                    what: "gradient norm",
+                    step: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(setup.values() == before);
+    }
+}

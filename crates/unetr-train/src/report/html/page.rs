@@ -108,7 +108,8 @@ impl Report {
     /// # Errors
     /// When the file can't be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        files::write_whole(path.as_ref(), self.html().as_bytes())
+        // By a run and by hand, perhaps.
+        files::write_beside_others(path.as_ref(), self.html().as_bytes())
     }
 }
 
