@@ -422,7 +422,7 @@ impl Loss for Steep {
     fn compute(&self, logits: &Tensor, labels: &Tensor) -> candle_core::Result<LossValue> {
         let value = SumLoss::tutorial().compute(logits, labels)?;
         // The root of 0 rises without end.
-        let steep = (logits - logits)?.sum_all()?.sqrt()?;
+        let steep = logits.sub(&logits.detach())?.sum_all()?.sqrt()?;
         Ok(LossValue {
             total: (value.total + steep)?,
             ..value
