@@ -17,8 +17,11 @@ pub(crate) fn write_aside(path: &Path, write: impl FnOnce(&Path) -> Result<()>) 
     publish(&aside, path, Error::io(path), || write(&aside))
 }
 
-/// Writes bytes as [`write_aside`] does.
-pub(crate) fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+/// Writes bytes aside, flushes them and gives the file its name, or removes it where that fails.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     write_aside(path, |aside| std::fs::write(aside, bytes).at(path))
 }
 

@@ -32,6 +32,9 @@ pub use config::{
 };
 pub use encoder_weights::{EncoderReport, EncoderWeights, PixelStatistics};
 pub use error::{Error, Result};
+// For the crates that write files beside those of this one.
+#[doc(hidden)]
+pub use files::write_whole;
 pub use layers::{Bias, Conv2d, ConvTranspose2d, LayerNorm, Linear, Norm};
 pub use model::{SegmentationModel, TrainingOutput};
 #[cfg(feature = "onnx")]

@@ -88,15 +88,6 @@ fn checked<L: Copy + Into<i64>>(
     Err(OpError::Label { op, label, classes }.into())
 }
 
-/// The scores in a type in which the pixels of a batch can be added up.
-pub(crate) fn summable(logits: &Tensor) -> Result<Tensor> {
-    match logits.dtype() {
-        // f32: half precision ends at 65504 and counts to 256 in bf16.
-        DType::F16 | DType::BF16 => logits.to_dtype(DType::F32),
-        _ => Ok(logits.clone()),
-    }
-}
-
 /// Labels for compositions of Candle operations, on any device and unchecked.
 pub(crate) struct DeviceLabels {
     /// Class indices, 0 where a pixel is ignored.

@@ -73,7 +73,7 @@ pub use moving_average::moving_averages;
 pub use no_grad::no_grad;
 pub use normalize_images::normalize_images;
 pub use orthogonal::orthogonal;
-pub use precision::{Precision, with_precision};
+pub use precision::{Precision, widened, with_precision};
 pub use predicted_classes::predicted_classes;
 pub use residual_block::{NormedConv, ResidualBlock, residual_block};
 pub use scale_rows::scale_rows;

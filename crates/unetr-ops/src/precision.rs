@@ -76,8 +76,12 @@ pub fn with_precision<R>(precision: Precision, f: impl FnOnce() -> R) -> R {
     scope::with(&CURRENT, precision, f)
 }
 
-/// Numbers of 16 bits in f32, for operations that have no kernels for them.
-pub(crate) fn widened(xs: &Tensor) -> Result<Tensor> {
+/// Numbers of 16 bits in f32, others as they are: for operations that have no kernels for them, and for sums, as f16 ends
+/// at 65504 and bf16 counts to 256.
+///
+/// # Errors
+/// When Candle cannot convert them.
+pub fn widened(xs: &Tensor) -> Result<Tensor> {
     match xs.dtype() {
         DType::BF16 | DType::F16 => xs.to_dtype(DType::F32),
         _ => Ok(xs.clone()),

@@ -3,7 +3,6 @@
 
 mod config;
 mod error;
-mod files;
 mod output;
 mod photos;
 mod pretrained;

@@ -14,9 +14,10 @@ use crate::cpu::runs_on_cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::error::value_error;
-use crate::labels::{check_labels, summable};
+use crate::labels::check_labels;
 use crate::pixel_loss;
 use crate::pixels::Pixels;
+use crate::precision::widened;
 
 const OP: &str = "cross_entropy";
 
@@ -73,7 +74,7 @@ pub fn cross_entropy(
         return cuda::losses::losses(OP, logits, pixels, (), config.on_cuda());
     }
     if !runs_on_cpu(logits) {
-        return composed::cross_entropy(&summable(logits)?, labels, config);
+        return composed::cross_entropy(&widened(logits)?, labels, config);
     }
     let pixels = Pixels::new(OP, logits, labels, config.ignore_index)?;
     match config.weighted(logits.dim(1)?) {

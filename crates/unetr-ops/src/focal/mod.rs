@@ -10,9 +10,10 @@ use crate::cpu::runs_on_cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::error::value_error;
-use crate::labels::{check_labels, summable};
+use crate::labels::check_labels;
 use crate::pixel_loss;
 use crate::pixels::Pixels;
+use crate::precision::widened;
 
 const OP: &str = "focal";
 
@@ -91,7 +92,7 @@ pub fn focal(logits: &Tensor, labels: &Tensor, config: &FocalConfig<'_>) -> Resu
         return cuda::losses::losses(OP, logits, pixels, (), focal);
     }
     if !runs_on_cpu(logits) {
-        return composed::focal(&summable(logits)?, labels, config);
+        return composed::focal(&widened(logits)?, labels, config);
     }
     let loss = cpu::Focal {
         gamma: config.gamma,

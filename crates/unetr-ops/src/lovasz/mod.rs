@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cpu::runs_on_cpu;
 use crate::error::value_error;
-use crate::labels::{check_labels, summable};
+use crate::labels::check_labels;
 use crate::many;
 use crate::pixels::Pixels;
+use crate::precision::widened;
 
 const OP: &str = "lovasz_softmax";
 
@@ -136,7 +137,7 @@ pub fn lovasz_softmax(logits: &Tensor, labels: &Tensor, config: &LovaszConfig) -
     if runs_on_cpu(logits) {
         return many::apply(OP, &[logits], (), cpu::LovaszSoftmax { pixels, terms });
     }
-    composed::lovasz_softmax(&summable(logits)?, labels, config, &terms)
+    composed::lovasz_softmax(&widened(logits)?, labels, config, &terms)
 }
 
 #[cfg(test)]

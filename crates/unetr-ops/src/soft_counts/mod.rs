@@ -6,9 +6,10 @@ mod cpu;
 use candle_core::{Result, Tensor};
 
 use crate::cpu::runs_on_cpu;
-use crate::labels::{check_labels, summable};
+use crate::labels::check_labels;
 use crate::many;
 use crate::pixels::Pixels;
+use crate::precision::widened;
 
 const OP: &str = "soft_counts";
 
@@ -48,7 +49,7 @@ pub fn soft_counts(logits: &Tensor, labels: &Tensor, ignore_index: Option<u32>) 
         return crate::cuda::losses::soft_counts(OP, logits, pixels);
     }
     if !runs_on_cpu(logits) {
-        return composed::soft_counts(&summable(logits)?, labels, ignore_index);
+        return composed::soft_counts(&widened(logits)?, labels, ignore_index);
     }
     let pixels = Pixels::new(OP, logits, labels, ignore_index)?;
     let shape = (3, pixels.sizes.batch, pixels.sizes.classes);

@@ -11,9 +11,10 @@ pub(crate) use cpu::SoftJaccard;
 use crate::cpu::runs_on_cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
-use crate::labels::{check_labels, summable};
+use crate::labels::check_labels;
 use crate::pixel_loss;
 use crate::pixels::Pixels;
+use crate::precision::widened;
 
 const OP: &str = "soft_jaccard";
 
@@ -77,7 +78,7 @@ pub fn soft_jaccard(
         let pixels = Pixels::new(OP, logits, labels, ignore_index)?;
         pixel_loss::apply(OP, logits, pixels, (), SoftJaccard { reduction })
     } else {
-        composed::soft_jaccard(&summable(logits)?, labels, reduction, ignore_index)
+        composed::soft_jaccard(&widened(logits)?, labels, reduction, ignore_index)
     }
 }
 

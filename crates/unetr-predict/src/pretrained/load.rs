@@ -44,16 +44,14 @@ impl Segmenter {
             Some(steps) => normalization(&folder.join(PREPROCESSING), &steps)?,
             None => Normalize::default(),
         };
-        let expected = model.config().classes;
-        let classes: Classes = match read(&folder.join(CLASSES))? {
+        let classes = match read(&folder.join(CLASSES))? {
             Some(classes) => classes,
-            None => Classes::viridis((0..expected).map(|class| class.to_string()))?,
+            None => Classes::viridis((0..model.config().classes).map(|class| class.to_string()))?,
         };
-        let found = classes.len();
-        if found != expected {
-            return Err(Error::Classes { found, expected }.in_file(&folder.join(CLASSES)));
-        }
-        Self::of_unetr(model, classes, normalize, device)
+        Self::of_unetr(model, classes, normalize, device).map_err(|error| match error {
+            Error::Classes { .. } => error.in_file(&folder.join(CLASSES)),
+            other => other,
+        })
     }
 }
 

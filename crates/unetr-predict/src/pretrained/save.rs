@@ -2,11 +2,10 @@ use std::path::Path;
 
 use serde::Serialize;
 use unetr_data::{Classes, Compose, Normalize, Resize};
-use unetr_model::{Parameters, Unetr};
+use unetr_model::{Parameters, Unetr, write_whole};
 
 use super::{CARD, CLASSES, ModelCard, PREPROCESSING};
 use crate::error::At;
-use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// Writes a network into a folder that [`Segmenter::from_pretrained`](crate::Segmenter::from_pretrained) reads, for
@@ -58,9 +57,15 @@ pub fn save_pretrained(
     write(&folder.join(PREPROCESSING), &preprocessing)?;
     write(&folder.join(CLASSES), classes)?;
     let path = folder.join(CARD);
-    write_whole(&path, card.markdown(cfg, parameters.count(), classes))
+    Ok(write_whole(
+        &path,
+        card.markdown(cfg, parameters.count(), classes),
+    )?)
 }
 
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
-    write_whole(path, serde_json::to_vec_pretty(value).at(path)?)
+    Ok(write_whole(
+        path,
+        serde_json::to_vec_pretty(value).at(path)?,
+    )?)
 }

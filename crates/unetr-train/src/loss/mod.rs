@@ -11,7 +11,6 @@ mod overlap;
 mod soft_jaccard;
 mod sum;
 mod tversky;
-mod widened;
 
 use candle_core::{Result, Tensor};
 
@@ -25,7 +24,6 @@ pub use soft_jaccard::SoftJaccard;
 pub use sum::SumLoss;
 pub use tversky::Tversky;
 pub use unetr_ops::{ClassMean, JaccardReduction, Region};
-pub(crate) use widened::widened;
 
 /// What a loss computes for a batch.
 #[derive(Debug, Clone)]

@@ -1,10 +1,9 @@
 use std::any::Any;
 
 use candle_core::{Result, Tensor};
-use unetr_ops::cross_entropy_and_soft_jaccard;
+use unetr_ops::{cross_entropy_and_soft_jaccard, widened};
 
 use super::overlap::wrapped;
-use super::widened::widened;
 use super::{CrossEntropy, Loss, LossValue, SoftJaccard};
 use crate::check::check_not_negative;
 
@@ -106,6 +105,7 @@ impl WeightedTerm {
 
     fn weigh(&self, value: &Tensor) -> Result<Tensor> {
         check_not_negative("the weight of a loss", self.weight).map_err(wrapped)?;
+        // Some losses of 16-bit scores have 16 bits themselves, others f32.
         let value = widened(value)?;
         if self.weight == 1. {
             return Ok(value);

@@ -1,7 +1,8 @@
 use candle_core::Tensor;
 use unetr_model::{Mode, Precision, SegmentationModel, with_precision};
+use unetr_ops::widened;
 
-use crate::loss::{auxiliary_cross_entropy, widened};
+use crate::loss::auxiliary_cross_entropy;
 use crate::{Loss, LossValue, Result};
 
 /// How a network is to compute the `number`th batch of a run: odd multiples of it never meet between
